@@ -1,0 +1,163 @@
+"""What a network predicts, and how that becomes a denoiser.
+
+Given x_t = alpha x_0 + sigma eps, knowing any one of x_0, eps, v = alpha eps - sigma x_0 and score = -eps / sigma tells the
+others exactly. A *denoiser* is anything that maps (x_t, marginal) to `Prediction(x0, eps)`; samplers and losses know
+nothing else, so a network and a sampler cannot disagree about the schedule. Clipping lives here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .gaussian import per_sample
+from .schedule import Marginal
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Two names for one guess about x_t, tied by x_t = alpha x0 + sigma eps. Both have the shape of x_t."""
+
+    x0: Tensor
+    eps: Tensor
+
+    @classmethod
+    def from_x0(cls, x0: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
+        """eps = (x_t - alpha x0) / sigma; where sigma = 0 nothing was noised, and eps is 0."""
+        alpha, sigma = per_sample(marginal.alpha, x_t), per_sample(marginal.sigma, x_t)
+        return cls(x0, torch.where(sigma > 0, (x_t - alpha * x0) / sigma, torch.zeros_like(x_t)))
+
+    @classmethod
+    def from_eps(cls, eps: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
+        """x0 = (x_t - sigma eps) / alpha. Raises ValueError where alpha = 0: there the noise says nothing about x_0."""
+        if bool((marginal.alpha == 0).any()):
+            raise ValueError("alpha is 0 (zero terminal SNR): the noise does not determine x_0 here; predict v or x_0")
+        alpha, sigma = per_sample(marginal.alpha, x_t), per_sample(marginal.sigma, x_t)
+        return cls((x_t - sigma * eps) / alpha, eps)
+
+    @classmethod
+    def from_v(cls, v: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
+        """x0 = (alpha x_t - sigma v) / n, eps = (sigma x_t + alpha v) / n, n = alpha**2 + sigma**2 (1 if VP)."""
+        alpha, sigma = per_sample(marginal.alpha, x_t), per_sample(marginal.sigma, x_t)
+        norm = alpha**2 + sigma**2
+        return cls((alpha * x_t - sigma * v) / norm, (sigma * x_t + alpha * v) / norm)
+
+    @classmethod
+    def from_score(cls, score: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
+        """eps = -sigma score: Tweedie's formula, read backwards."""
+        return cls.from_eps(-per_sample(marginal.sigma, x_t) * score, x_t, marginal)
+
+    def v(self, marginal: Marginal) -> Tensor:
+        """v = alpha eps - sigma x0 (Salimans and Ho 2022)."""
+        return per_sample(marginal.alpha, self.eps) * self.eps - per_sample(marginal.sigma, self.x0) * self.x0
+
+    def score(self, marginal: Marginal) -> Tensor:
+        """The gradient of log p_t at x_t, if this prediction is the posterior mean: -eps / sigma."""
+        if bool((marginal.sigma == 0).any()):
+            raise ValueError("sigma is 0: the score of clean data is not defined by a denoiser")
+        return -self.eps / per_sample(marginal.sigma, self.eps)
+
+
+Denoiser = Callable[[Tensor, Marginal], Prediction]
+
+
+class Network(Protocol):
+    """A network of the course: (x, log_snr) -> output of the shape of x. `log_snr` is (B,)."""
+
+    def __call__(self, x: Tensor, log_snr: Tensor) -> Tensor: ...
+
+
+def clip(prediction: Prediction, x_t: Tensor, marginal: Marginal, low: float = -1.0, high: float = 1.0) -> Prediction:
+    """`prediction` with x0 kept in [low, high] and eps recomputed, so that the two still belong to the same x_t."""
+    return Prediction.from_x0(prediction.x0.clamp(low, high), x_t, marginal)
+
+
+@dataclass(frozen=True)
+class Preconditioning:
+    """x0 = skip x_t + out F(scale x_t): factors that make F's input and target unit variance at every noise level.
+
+    Karras et al. 2022, table 1 (right column), translated from y = x_t / alpha, u = sigma / alpha. Finite everywhere, also
+    where alpha = 0; with sigma_data = 1 and a VP schedule F is minus the v prediction. Each () or (B,).
+    """
+
+    skip: Tensor
+    out: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, marginal: Marginal, sigma_data: float) -> Preconditioning:
+        total = marginal.sigma**2 + (marginal.alpha * sigma_data) ** 2  # the variance of a pixel of x_t
+        return cls(
+            skip=marginal.alpha * sigma_data**2 / total,
+            out=marginal.sigma * sigma_data / torch.sqrt(total),
+            scale=1 / torch.sqrt(total),
+        )
+
+
+TARGETS = ("x0", "eps", "v", "edm")
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """What a network's output means. `target`: "x0", "eps", "v", or "edm" (preconditioned, with `sigma_data`)."""
+
+    target: str = "edm"
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise ValueError(f"unknown target {self.target!r}: expected one of {', '.join(TARGETS)}")
+
+    def input(self, x_t: Tensor, marginal: Marginal) -> Tensor:
+        """What the network is shown: x_t, rescaled to unit variance for "edm"."""
+        if self.target != "edm":
+            return x_t
+        return per_sample(Preconditioning.of(marginal, self.sigma_data).scale, x_t) * x_t
+
+    def output(self, x_0: Tensor, noise: Tensor, marginal: Marginal) -> Tensor:
+        """What a perfect network would answer for x_t = alpha x_0 + sigma noise: the regression target of training."""
+        if self.target == "x0":
+            return x_0
+        if self.target == "eps":
+            return noise
+        if self.target == "v":
+            return Prediction(x_0, noise).v(marginal)
+        # (x_0 - skip x_t) / out, with the division by sigma carried out by hand so that sigma = 0 is no special case
+        total = marginal.sigma**2 + (marginal.alpha * self.sigma_data) ** 2
+        of_image = marginal.sigma / (self.sigma_data * torch.sqrt(total))
+        of_noise = -marginal.alpha * self.sigma_data / torch.sqrt(total)
+        return per_sample(of_image, x_0) * x_0 + per_sample(of_noise, noise) * noise
+
+    def prediction(self, output: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
+        """The prediction that the network's `output` stands for."""
+        if self.target == "x0":
+            return Prediction.from_x0(output, x_t, marginal)
+        if self.target == "eps":
+            return Prediction.from_eps(output, x_t, marginal)
+        if self.target == "v":
+            return Prediction.from_v(output, x_t, marginal)
+        factors = Preconditioning.of(marginal, self.sigma_data)
+        x0 = per_sample(factors.skip, x_t) * x_t + per_sample(factors.out, output) * output
+        total = marginal.sigma**2 + (marginal.alpha * self.sigma_data) ** 2  # (x_t - alpha x0) / sigma without dividing
+        of_x_t, of_output = marginal.sigma / total, -marginal.alpha * self.sigma_data / torch.sqrt(total)
+        eps = per_sample(of_x_t, x_t) * x_t + per_sample(of_output, output) * output
+        return Prediction(x0, eps)
+
+
+def network_denoiser(network: Network, parametrization: Parametrization, clip_x0: bool = False) -> Denoiser:
+    """`network` as a denoiser: input scaled, log-SNR told, output translated, x0 clipped to [-1, 1] if asked.
+
+    The marginal may hold one number for the whole batch or one per sample; the network always sees (B,).
+    """
+
+    def denoise(x_t: Tensor, marginal: Marginal) -> Prediction:
+        log_snr = marginal.log_snr.to(device=x_t.device, dtype=torch.float32).expand(len(x_t))
+        output = network(parametrization.input(x_t, marginal), log_snr).to(x_t.dtype)
+        prediction = parametrization.prediction(output, x_t, marginal)
+        return clip(prediction, x_t, marginal) if clip_x0 else prediction
+
+    return denoise
