@@ -1,0 +1,103 @@
+# Two commands matter: `make lab` opens the course, `make test` runs every test. Either may come first, and both may be
+# repeated: they install only what is missing or has changed. Variables, all optional:
+#   PYTHON=python3.12    the Python to make .venv with (3.11 or newer); otherwise the first that fits is taken
+#   TORCH_INDEX=...      install PyTorch from this index (PyTorch's own CPU wheels are much smaller; see README.md)
+#   LAB_ARGS=...         passed to JupyterLab, for example LAB_ARGS="--no-browser --port 9000"
+#   PYTEST_ARGS=...      passed to pytest, for example PYTEST_ARGS="-k schedule"
+#   JOBS=2               test processes at a time
+
+VENV ?= .venv
+PYTHON ?=
+TORCH_INDEX ?=
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+JOBS ?= 2
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+PYTEST := $(PY) -m pytest
+CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+# Empty while the environment works and belongs to this folder; otherwise (first time, folder moved) everything is installed again.
+REDO := $(shell { $(PY) -c '' && test "$$(cat $(VENV)/.home)" = "$$PWD"; } 2>/dev/null || echo FORCE)
+
+# The notebooks' kernel is the one of .venv, whatever else the user has installed.
+export JUPYTER_PREFER_ENV_PATH = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help lab my test test-library test-notebooks test-browser test-fast lint format notebooks build pins clean FORCE
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+lab: my ## install what is missing, copy the notebooks to my/, open the course in JupyterLab
+	@echo "Opening my/00_start_here.ipynb in JupyterLab; press Ctrl-C here to stop it."
+	$(PY) -m jupyterlab my/00_start_here.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+
+my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
+	@$(PY) -m course_lib.staff.copy_notebooks --source notebooks --target my
+
+test: $(VENV)/.test ## run every test: library, notebooks, browser
+	@$(MAKE) --no-print-directory --keep-going -j1 test-library test-notebooks test-browser
+
+test-library: $(VENV)/.test ## the library's tests
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser" tests $(PYTEST_ARGS)
+
+test-notebooks: $(VENV)/.test ## run the solved notebooks and compare their marked outputs (nbval)
+	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 300 notebooks/solutions $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.test ## the tests that drive a real Chromium
+	$(PYTEST) -m browser tests/browser $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.test ## the library's tests without those marked slow
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser and not slow" tests $(PYTEST_ARGS)
+
+lint: $(VENV)/.test ## ruff (lint and format, notebook sources included) and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.test ## let ruff mend what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+build: $(VENV)/.test ## build the student notebooks from notebooks/source
+	$(PY) -m course_lib build
+
+pins: $(VENV)/.test ## write requirements*.txt from the versions now in .venv
+	$(PY) -m course_lib.staff.pins
+
+clean: ## remove .venv, builds and caches (never my/, runs/ or grades/)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find course_lib tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.lab: requirements.txt pyproject.toml $(REDO)
+	@if $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Bringing $(VENV) up to date."; \
+	else \
+		for name in $(CANDIDATES); do \
+			if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$name; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "error: the course needs Python 3.11 or newer, but $(firstword $(CANDIDATES)) is $$($(firstword $(CANDIDATES)) --version 2>&1 | tail -n 1); install one, or name it: make lab PYTHON=/path/to/python3.12" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$($$found --version)."; \
+		$$found -m venv --clear $(VENV) || { \
+			echo "error: $$found cannot make a virtual environment (on Debian or Ubuntu: apt-get install python3-venv)" >&2; \
+			exit 1; \
+		}; \
+	fi
+	@echo "Installing the course into $(VENV). PyTorch comes first and is the largest part; nothing is downloaded afterwards."
+	$(PIP) install $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$$(grep '^torch==' requirements.txt)"
+	$(PIP) install -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"checkForUpdates": false, "fetchNews": "false"}}' \
+		> $(VENV)/share/jupyter/lab/settings/overrides.json
+	@pwd > $(VENV)/.home
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab requirements-test.txt
+	@echo "Installing what the tests need on top."
+	$(PIP) install -r requirements-test.txt
+	@touch $@
