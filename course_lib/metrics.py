@@ -1,0 +1,103 @@
+"""How good are the samples? Fréchet distance in the features of a small digit classifier, nearest neighbours, balance.
+
+The feature network is trained on the 9,000 training digits only (`python -m course_lib.staff.features`) and shipped. Its
+64 features are standardised so that each has mean 0 and standard deviation 1 over those digits. Fréchet distances measured
+with it are comparable with one another and with nothing published.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+
+class FeatureNet(nn.Module):
+    """A digit classifier: images (N, 1, 28, 28) in [-1, 1] -> `features` (N, 64) -> logits (N, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_block(1, 16, 1), *_block(16, 32, 2), *_block(32, 32, 1), *_block(32, 64, 2), *_block(64, 64, 1),
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, 64), nn.SiLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(64, 10)
+        self.register_buffer("mean", torch.zeros(64))
+        self.register_buffer("std", torch.ones(64))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Standardised features, (N, 64)."""
+        return (self.layers(images) - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.layers(images))
+
+
+def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.SiLU()]
+
+
+@cache
+def feature_net() -> FeatureNet:
+    """The shipped feature network, ready to use."""
+    network = FeatureNet()
+    network.load_state_dict(load(files("course_lib").joinpath("assets/features.safetensors").read_bytes()))
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def digit_features(images: Tensor, chunk: int = 500) -> Tensor:
+    """Standardised features of `images`, (N, 1, 28, 28) in [-1, 1]: (N, 64), float64."""
+    if images.ndim != 4 or images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"the feature network knows digits (N, 1, 28, 28), got shape {tuple(images.shape)}")
+    return torch.cat([feature_net().features(part.float()) for part in images.cpu().split(chunk)]).double()
+
+
+@torch.no_grad()
+def classify(images: Tensor, chunk: int = 500) -> Tensor:
+    """Probability of each digit, (N, 10), for `images` (N, 1, 28, 28) in [-1, 1]."""
+    return torch.cat([feature_net()(part.float()).softmax(1) for part in images.cpu().split(chunk)])
+
+
+def class_balance(images: Tensor) -> Tensor:
+    """The share of `images` that the classifier takes for each digit, (10,); sums to 1."""
+    return torch.bincount(classify(images).argmax(1), minlength=10) / len(images)
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Squared Fréchet (2-Wasserstein) distance between the Gaussians fitted to two sets of features, (N, D) and (M, D).
+
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2) (Heusel et al. 2017). Biased upwards for small N and M: compare at
+    equal sizes only. Raises ValueError with fewer than D + 1 rows, where a covariance matrix is singular.
+    """
+    if min(len(a), len(b)) <= a.shape[1]:
+        raise ValueError(f"expected more than {a.shape[1]} samples on both sides, got {len(a)} and {len(b)}")
+    cov_a, cov_b = torch.cov(a.double().T), torch.cov(b.double().T)
+    root = _square_root(cov_a)
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    shift = (a.double().mean(0) - b.double().mean(0)).square().sum()
+    return float(shift + cov_a.trace() + cov_b.trace() - 2 * cross)
+
+
+def _square_root(cov: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(cov)
+    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+
+
+def nearest_neighbours(images: Tensor, references: Tensor, chunk: int = 256) -> tuple[Tensor, Tensor]:
+    """Euclidean distance from each of `images`, (N, ...), to its nearest of `references`, (M, ...), and that one's index.
+
+    Both (N,). To leave an image's own copy out, compare against references without it.
+    """
+    flat = references.flatten(1).float()
+    found = [torch.cdist(part.flatten(1).float(), flat).min(dim=1) for part in images.split(chunk)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def provenance(name: str) -> dict:
+    """The record beside a shipped asset: the command that made it, its seed and its figures."""
+    return json.loads(files("course_lib").joinpath(f"assets/{name}.json").read_text())

@@ -1,0 +1,248 @@
+"""The training loop, as a generator: the caller owns the progress bar, the plots, the snapshots and the stopping.
+
+    for state in train(network, parametrization, images, TrainConfig(seconds=90)):
+        ...                                   # state.step, state.loss, state.average
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import restore_training
+from .objective import simple
+from .parametrization import Parametrization
+from .schedule import Marginal, Schedule
+from .unet import UNet
+
+NoiseLaw = Callable[[int, torch.Generator], Marginal]
+"""(batch, generator) -> one marginal per image, on the generator's device: how often training visits each noise level."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how to train. Exactly one of `steps` and `seconds`; only `steps` can be repeated to the bit."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    batch: int = 128
+    learning_rate: float = 4e-3  # at its highest: rises over `warmup` steps, then falls to zero along a cosine
+    warmup: int = 100
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0  # the norm to which larger gradients are shortened
+    ema_decay: float = 0.9999  # where the average's warm-up ends
+    label_dropout: float = 0.1  # how often a label is withheld, so that the network also learns to do without
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise ValueError("say how long to train: either steps or seconds")
+        length = self.steps if self.steps is not None else self.seconds
+        if length is None or not length > 0:
+            raise ValueError(f"expected a positive number of steps or seconds, got {length}")
+        if self.batch < 1:
+            raise ValueError(f"expected a batch of at least 1 image, got {self.batch}")
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Where training stands after `step` steps. `loss` () is this step's; `average` is the network to sample from."""
+
+    step: int
+    loss: Tensor
+    seconds: float
+    progress: float  # the share of the planned steps or seconds that is done, 0 to 1
+    network: UNet
+    average: UNet
+    optimizer: torch.optim.Optimizer
+
+
+def log_normal(mean: float = -0.2, std: float = 1.1) -> NoiseLaw:
+    """ln(sigma / alpha) ~ N(mean, std**2), variance preserving (Karras et al. 2022, section 5).
+
+    Stratified: the batch's levels are spread evenly over the law's quantiles, which takes noise out of the loss.
+    """
+
+    def draw(batch: int, generator: torch.Generator) -> Marginal:
+        quantiles = _spread(batch, generator).clamp(1e-6, 1 - 1e-6)
+        return Marginal.from_ratio(torch.exp(mean + std * torch.special.ndtri(quantiles)).float())
+
+    return draw
+
+
+def uniform_in_time(schedule: Schedule) -> NoiseLaw:
+    """t uniform on (0, end) of a continuous schedule (Ho et al. 2020 for its table), stratified as `log_normal`."""
+
+    def draw(batch: int, generator: torch.Generator) -> Marginal:
+        marginal = schedule(schedule.end * (1 - _spread(batch, generator)))
+        return Marginal(marginal.alpha.float(), marginal.sigma.float())
+
+    return draw
+
+
+def _spread(batch: int, generator: torch.Generator) -> Tensor:
+    """`batch` numbers in [0, 1), float64: one in each of as many equal parts, in random order."""
+    device = generator.device
+    parts = torch.randperm(batch, generator=generator, device=device)
+    return (parts + torch.rand(batch, generator=generator, device=device, dtype=torch.float64)) / batch
+
+
+class Ema:
+    """A running average of a network's parameters, the network to sample from.
+
+    The decay warms up as (1 + n) / (10 + n), so that a short run forgets its random start: a fixed 0.9999 would keep 82%
+    of it after 2,000 steps. Parameters are averaged; buffers are copied.
+    """
+
+    def __init__(self, network: UNet, decay: float = 0.9999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"expected a decay in [0, 1), got {decay}")
+        self.decay = decay
+        self.average = deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: UNet, step: int) -> None:
+        """Move the average towards `network` after its `step`-th update (counted from 1)."""
+        share = 1 - warmed_decay(step, self.decay)
+        torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in network.parameters()], share)
+        for mine, new in zip(self.average.buffers(), network.buffers(), strict=True):
+            mine.copy_(new)
+
+
+def warmed_decay(step: int, decay: float) -> float:
+    """min(decay, (1 + step) / (10 + step)): how much of the average is kept at the `step`-th update (from 1)."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+def learning_rate_factor(step: int, progress: float, warmup: int) -> float:
+    """The share of the highest learning rate at this step (from 0): up over `warmup` steps, down along a cosine."""
+    return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes a GPU where there is one. Raises ValueError for one that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} is not available here: expected auto, cpu, or a GPU that exists") from error
+
+
+def reduced_precision(device: torch.device) -> torch.dtype | None:
+    """The type to compute in: bfloat16 on GPUs that have it in hardware, float16 on older ones, None (float32) on CPUs.
+
+    Asks for compute capability 8.0: `is_bf16_supported()` also says yes where bfloat16 is emulated, slowly.
+    """
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+
+
+def batch_indices(step: int, batch: int, count: int, seed: int) -> Tensor:
+    """The images of the `step`-th batch (from 0), (batch,): an endless walk through a new shuffle every epoch.
+
+    Depends on nothing but its arguments, so that a resumed run sees the images that the interrupted one would have seen.
+    """
+    position, wanted, found = step * batch, batch, []
+    while wanted:
+        epoch, offset = divmod(position, count)
+        shuffle = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+        found.append(shuffle[offset : offset + wanted])
+        wanted -= len(found[-1])
+        position += len(found[-1])
+    return torch.cat(found)
+
+
+def train(
+    network: UNet,
+    parametrization: Parametrization,
+    images: Tensor,
+    config: TrainConfig,
+    noise_law: NoiseLaw | None = None,
+    labels: Tensor | None = None,
+    resume: dict[str, Tensor] | None = None,
+) -> Iterator[TrainState]:
+    """Train `network` on `images`, (N, C, H, W) in [-1, 1], and yield after every step.
+
+    AdamW, warm-up and cosine decay of the learning rate, clipped gradients, an average with warm-up, reduced precision
+    where the device has it. `noise_law` defaults to `log_normal()`. `labels` (N,) go to a network with classes. `resume`
+    is what `checkpoint.training_tensors` saved: the run continues as if it had never stopped.
+    """
+    device = choose_device(config.device)
+    network = network.to(device, memory_format=torch.channels_last).train()
+    images = images.to(device)
+    labels = None if labels is None else labels.to(device)
+    draw_levels = noise_law or log_normal()
+    ema = Ema(network, config.ema_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
+    step = 0 if resume is None else restore_training(resume, network, ema.average, optimizer)
+    generator = torch.Generator(device)
+    precision = reduced_precision(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+    started = time.monotonic()
+
+    def progress(step: int) -> float:
+        if config.steps is not None:
+            return step / config.steps
+        return (time.monotonic() - started) / float(config.seconds or 1)
+
+    while progress(step) < 1:
+        generator.manual_seed(step_seed(config.seed, step))
+        chosen = batch_indices(step, config.batch, len(images), config.seed).to(device)
+        x_0 = images[chosen].contiguous(memory_format=torch.channels_last)
+        told = None if labels is None else with_dropout(labels[chosen], config.label_dropout, network.config.classes, generator)
+        marginal = draw_levels(len(x_0), generator)
+        noise = torch.randn(x_0.shape, generator=generator, device=device)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * learning_rate_factor(step, progress(step), config.warmup)
+        with dropout_seed(network, device, step_seed(config.seed, step)), autocast(device, precision):
+            loss = simple(lambda x, log_snr: network(x, log_snr, told), parametrization, x_0, marginal, noise)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        ema.update(network, step)
+        yield TrainState(
+            step, loss.detach(), time.monotonic() - started, progress(step), network, ema.average, optimizer
+        )
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of everything random in one step: a resumed run needs no saved random state."""
+    return (seed * 1_000_003 + step) % 2**32
+
+
+def with_dropout(labels: Tensor, share: float, unknown: int, generator: torch.Generator) -> Tensor:
+    """`labels` (B,) with a random `share` of them replaced by `unknown` (Ho and Salimans 2022)."""
+    hidden = torch.rand(labels.shape, generator=generator, device=labels.device) < share
+    return torch.where(hidden, unknown, labels)
+
+
+@contextmanager
+def dropout_seed(network: UNet, device: torch.device, seed: int) -> Iterator[None]:
+    """Inside the block dropout, which knows only PyTorch's global generator, draws from `seed`; outside nothing changes."""
+    if not network.config.dropout:
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def autocast(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager:
+    """Computes in `precision` inside the block; None leaves float32 alone."""
+    return nullcontext() if precision is None else torch.autocast(device.type, precision)
