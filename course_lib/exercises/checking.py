@@ -17,8 +17,8 @@ from .registry import PACKAGE, load
 def check(id: str, function: Callable[..., Any], *, package: str = PACKAGE) -> None:
     """Judge `function` as the answer to exercise `id` and print the verdict.
 
-    Never raises in a learner's notebook. It does when nbgrader executes the notebook (it sets NBGRADER_EXECUTION): there,
-    an exercise without a right answer has to fail.
+    Never raises in a learner's notebook. It does when nbgrader executes the notebook (it sets NBGRADER_EXECUTION):
+    there, an exercise without a right answer has to fail.
     """
     right, text = verdict_text(id, function, package)
     if not right and os.environ.get("NBGRADER_EXECUTION"):
@@ -33,17 +33,15 @@ def verdict_text(id: str, function: Callable[..., Any], package: str = PACKAGE) 
     except ValueError as error:
         return False, f"check: {error}."
     if not callable(function):
-        return (
-            False,
-            f"Exercise {id}: expected a function, got {type(function).__name__}. Pass it by its name, without brackets.",
-        )
+        got = type(function).__name__
+        return False, f"Exercise {id}: expected a function, got {got}. Pass it by its name, without brackets."
     verdict = judge_function(exercise, exercise.draw(), function)
     names = outside_setup(function, id[:2], package)
     if names and verdict.status != "unattempted":
         listed = ", ".join(f"`{name}`" for name in names)
         return False, (
-            f"Exercise {id}: not right yet.\n  your function uses {listed} from outside; only the names of the setup cell"
-            " are there when it is graded.\n  hint: pass it as an argument, or define it inside the function."
+            f"Exercise {id}: not right yet.\n  your function uses {listed} from outside; only the names of the"
+            " setup cell are there when it is graded.\n  hint: pass it as an argument, or define it inside the function."
         )
     return verdict.status == "right", _text(id, verdict, function)
 

@@ -18,10 +18,11 @@ ID = re.compile(r"\d\d\.[1-9]\d*")
 
 
 class Call:
-    """A recipe for an input that is not plain data: `Call(gaussian_denoiser, 0.4, std=0.3)` stands for that call's result.
+    """A recipe for an input that is not plain data: `Call(gaussian_denoiser, 0.4, std=0.3)`, that call's result.
 
     Every run of a function gets a freshly built object, and a recipe can be written down as text, so that the same case
-    runs in a learner's notebook and in a grading kernel. `function` is a public function or class of an importable module.
+    runs in a learner's notebook and in a grading kernel. `function` is a public function or class of an importable
+    module.
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -34,9 +35,9 @@ class Call:
 class Case:
     """One question put to the learner's function: its arguments, and a name a learner can read ("one pixel, t = 0").
 
-    Arguments are tensors (float64, or integers), numbers, strings, None, tuples, lists, dicts of these, `Call` recipes, or
-    functions of an importable module. With `float32=True` the learner's function gets every floating tensor rounded to
-    float32; the reference still computes in float64, from the rounded numbers.
+    Arguments are tensors (float64, or integers), numbers, strings, None, tuples, lists, dicts of these, `Call`
+    recipes, or functions of an importable module. With `float32=True` the learner's function gets every floating
+    tensor rounded to float32; the reference still computes in float64, from the rounded numbers.
     """
 
     name: str
@@ -59,7 +60,8 @@ class Case:
 class Mutant:
     """A plausible wrong answer: the function a learner might have written, and the hint that teaches.
 
-    `agrees_on` names the cases on which it gives the right answer (a special value, a symmetric matrix): tests hold it to that.
+    `agrees_on` names the cases on which it gives the right answer (a special value, a symmetric matrix): tests hold
+    it to that.
     """
 
     function: Callable[..., Any]
@@ -72,7 +74,8 @@ class Exercise:
     """An exercise: how its function is judged, by the values it returns and nothing else.
 
     `cases(generator)` draws the cases; the same generator state gives the same cases. `reference` is the library's own
-    function wherever one exists. `canonical` maps an answer to the one form in which right answers are equal (A to A A^T).
+    function wherever one exists. `canonical` maps an answer to the one form in which right answers are equal (A to
+    A A^T).
     Tolerances are relative, elementwise; `atol` is the floor below which differences never count. `answers` names the
     library functions that are the answer themselves ("course_lib.schedule.bridge").
     """

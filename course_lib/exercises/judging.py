@@ -17,7 +17,7 @@ CHANGED_INPUTS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement on one function. Where it is wrong: the first case that shows it, the difference, and a hint if we have one."""
+    """The judgement on a function. Where it is wrong: the first case that shows it, how, and a hint if there is one."""
 
     status: Literal["right", "wrong", "error", "unattempted"]
     case: Case | None = None

@@ -20,7 +20,7 @@ from .wire import fingerprint
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception: its type and message, where in the function, and whether it is the stub's own NotImplementedError."""
+    """An exception: its type and message, where in the function, and whether it is an untouched stub's."""
 
     kind: str
     message: str

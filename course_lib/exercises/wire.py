@@ -1,7 +1,7 @@
 """Inputs and answers as text: what crosses the border between a grader's process and a grading kernel.
 
-Everything is JSON; tensors travel as dtype, shape and base64 bytes. No pickle. Inputs may also hold functions and `Call`
-recipes, by name; answers may not: reading an answer builds numbers, tensors and tuples and calls nothing.
+Everything is JSON; tensors travel as dtype, shape and base64 bytes. No pickle. Inputs may also hold functions and
+`Call` recipes, by name; answers may not: reading an answer builds numbers, tensors and tuples and calls nothing.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def decode_cases(text: str) -> list[Case]:
 
 
 def fingerprint(value: Any) -> str:
-    """A digest of the data in live inputs, to see whether a function changed them; functions and objects count as nothing."""
+    """A digest of the data in live inputs, to see whether a function changed them; objects count as nothing."""
     return hashlib.sha256(json.dumps(_data_only(value)).encode()).hexdigest()
 
 
