@@ -1,8 +1,8 @@
 """What a network predicts, and how that becomes a denoiser.
 
-Given x_t = alpha x_0 + sigma eps, knowing any one of x_0, eps, v = alpha eps - sigma x_0 and score = -eps / sigma tells the
-others exactly. A *denoiser* is anything that maps (x_t, marginal) to `Prediction(x0, eps)`; samplers and losses know
-nothing else, so a network and a sampler cannot disagree about the schedule. Clipping lives here and nowhere else.
+Given x_t = alpha x_0 + sigma eps, knowing any one of x_0, eps, v = alpha eps - sigma x_0 and score = -eps / sigma tells
+the others exactly. A *denoiser* is anything that maps (x_t, marginal) to `Prediction(x0, eps)`; samplers and losses
+know nothing else, so a network and a sampler cannot disagree about the schedule. Clipping lives here and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Prediction:
     def from_x0(cls, x0: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
         """eps = (x_t - alpha x0) / sigma; where sigma = 0 nothing was noised, and eps is 0."""
         alpha, sigma = per_sample(marginal.alpha, x_t), per_sample(marginal.sigma, x_t)
-        return cls(x0, torch.where(sigma > 0, (x_t - alpha * x0) / sigma, torch.zeros_like(x_t)))
+        eps = (x_t - alpha * x0) / torch.where(sigma > 0, sigma, torch.ones_like(sigma))
+        return cls(x0, torch.where(sigma > 0, eps, torch.zeros_like(eps)))
 
     @classmethod
     def from_eps(cls, eps: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
@@ -80,8 +81,8 @@ def clip(prediction: Prediction, x_t: Tensor, marginal: Marginal, low: float = -
 class Preconditioning:
     """x0 = skip x_t + out F(scale x_t): factors that make F's input and target unit variance at every noise level.
 
-    Karras et al. 2022, table 1 (right column), translated from y = x_t / alpha, u = sigma / alpha. Finite everywhere, also
-    where alpha = 0; with sigma_data = 1 and a VP schedule F is minus the v prediction. Each () or (B,).
+    Karras et al. 2022, table 1 (right column), translated from y = x_t / alpha, u = sigma / alpha. Finite everywhere,
+    also where alpha = 0; with sigma_data = 1 and a VP schedule F is minus the v prediction. Each () or (B,).
     """
 
     skip: Tensor
@@ -132,6 +133,20 @@ class Parametrization:
         of_noise = -marginal.alpha * self.sigma_data / torch.sqrt(total)
         return per_sample(of_image, x_0) * x_0 + per_sample(of_noise, noise) * noise
 
+    def error_weight(self, marginal: Marginal) -> Tensor:
+        """w(t), () or (B,), such that the squared error of the network's output is w(t) |x_0 - x0_hat|**2.
+
+        1 for "x0", snr for "eps", snr + 1 for "v" (VP), snr + 1 / sigma_data**2 for "edm"; +inf at sigma = 0 but for
+        "x0".
+        """
+        if self.target == "x0":
+            return torch.ones_like(marginal.snr)
+        if self.target == "eps":
+            return marginal.snr
+        if self.target == "v":
+            return ((marginal.alpha**2 + marginal.sigma**2) / marginal.sigma) ** 2
+        return marginal.snr + 1 / self.sigma_data**2
+
     def prediction(self, output: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
         """The prediction that the network's `output` stands for."""
         if self.target == "x0":
@@ -148,6 +163,13 @@ class Parametrization:
         return Prediction(x0, eps)
 
 
+def told(marginal: Marginal, x_t: Tensor) -> Tensor:
+    """What a network is told about the noise level of `x_t` (B, ...): its log-SNR, float32, one number per sample,
+    (B,).
+    """
+    return marginal.log_snr.to(device=x_t.device, dtype=torch.float32).expand(len(x_t))
+
+
 def network_denoiser(network: Network, parametrization: Parametrization, clip_x0: bool = False) -> Denoiser:
     """`network` as a denoiser: input scaled, log-SNR told, output translated, x0 clipped to [-1, 1] if asked.
 
@@ -155,8 +177,7 @@ def network_denoiser(network: Network, parametrization: Parametrization, clip_x0
     """
 
     def denoise(x_t: Tensor, marginal: Marginal) -> Prediction:
-        log_snr = marginal.log_snr.to(device=x_t.device, dtype=torch.float32).expand(len(x_t))
-        output = network(parametrization.input(x_t, marginal), log_snr).to(x_t.dtype)
+        output = network(parametrization.input(x_t, marginal), told(marginal, x_t)).to(x_t.dtype)
         prediction = parametrization.prediction(output, x_t, marginal)
         return clip(prediction, x_t, marginal) if clip_x0 else prediction
 

@@ -2,8 +2,8 @@
 
 With a prediction at time t, the whole family of first-order steps to an earlier time s is one formula,
     x_s = alpha_s x0_hat + sqrt(sigma_s**2 - c**2) eps_hat + c noise,   0 <= c <= sigma_s,
-where c is how much of x_s's noise is fresh: none in DDIM, the bridge's standard deviation in DDPM, all of it in notebook
-01's denoise-and-renoise.
+where c is how much of x_s's noise is fresh: none in DDIM, the bridge's standard deviation in DDPM, all of it in
+notebook 01's denoise-and-renoise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .gaussian import per_sample
 from .parametrization import Denoiser, Prediction
-from .schedule import Marginal, Schedule, bridge, bridge_weights, kernel
+from .schedule import Marginal, Schedule, StepStd, bridge, bridge_weights, reverse_std
 
 Step = Callable[[Tensor, Marginal, Marginal, Denoiser, Tensor], tuple[Tensor, Prediction]]
 """(x_t, earlier, later, denoiser, noise) -> (x_s, the prediction made at x_t). `earlier` is s, `later` is t."""
@@ -25,7 +25,7 @@ Step = Callable[[Tensor, Marginal, Marginal, Denoiser, Tensor], tuple[Tensor, Pr
 
 @dataclass(frozen=True)
 class State:
-    """Where a sampler stands: `x` (B, ...) at time `t`, and `x0`, what the denoiser believes there (at t = 0: x itself)."""
+    """Where a sampler stands: `x` (B, ...) at time `t`, and `x0`, what the denoiser guessed there (at the end: x)."""
 
     t: float
     x: Tensor
@@ -58,8 +58,7 @@ def sample(
 
 def last(states: Iterator[State]) -> Tensor:
     """The sample at the end of the walk, (B, ...)."""
-    for state in states:
-        pass
+    *_, state = states
     return state.x
 
 
@@ -76,13 +75,17 @@ def first_order(prediction: Prediction, earlier: Marginal, fresh: Tensor, noise:
     return per_sample(earlier.alpha, x0) * x0 + per_sample(kept, eps) * eps + per_sample(fresh, noise) * noise
 
 
-def ddim(x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor) -> tuple[Tensor, Prediction]:
+def ddim(
+    x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
+) -> tuple[Tensor, Prediction]:
     """No fresh noise, c = 0: Euler's method on the probability-flow ODE in sigma / alpha. `noise` is not used."""
     prediction = denoiser(x_t, later)
     return first_order(prediction, earlier, torch.zeros_like(earlier.sigma), noise), prediction
 
 
-def renoise(x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor) -> tuple[Tensor, Prediction]:
+def renoise(
+    x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
+) -> tuple[Tensor, Prediction]:
     """All noise fresh, c = sigma_s: notebook 01's second algorithm. It does not converge to the data's law."""
     prediction = denoiser(x_t, later)
     return first_order(prediction, earlier, earlier.sigma, noise), prediction
@@ -93,7 +96,9 @@ def fresh_noise(eta: float) -> Step:
     if not eta >= 0:
         raise ValueError(f"expected a fraction of fresh noise of at least 0, got {eta}")
 
-    def step(x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor) -> tuple[Tensor, Prediction]:
+    def step(
+        x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
+    ) -> tuple[Tensor, Prediction]:
         prediction = denoiser(x_t, later)
         fresh = eta * bridge_weights(earlier, later)[2]
         return first_order(prediction, earlier, torch.minimum(fresh, earlier.sigma), noise), prediction
@@ -101,27 +106,30 @@ def fresh_noise(eta: float) -> Step:
     return step
 
 
-def ddpm(step_std: str = "bridge") -> Step:
+def ddpm(step_std: StepStd = "bridge") -> Step:
     """Ancestral sampling (Ho et al. 2020, algorithm 2): the bridge's mean at x0_hat, plus noise of `step_std`.
 
     "bridge": the standard deviation of q(x_s | x_t, x_0), whose square is Ho's beta-tilde. "beta": that of the kernel
-    q(x_t | x_s), whose square is beta; the mean stays the same and only the noise is wider. No noise on the last step.
+    q(x_t | x_s), whose square is beta; the mean stays the same and only the noise is wider. Or a function of
+    (earlier, later). No noise on the last step, whatever the choice.
     """
-    if step_std not in ("bridge", "beta"):
+    if isinstance(step_std, str) and step_std not in ("bridge", "beta"):
         raise ValueError(f"unknown step_std {step_std!r}: expected 'bridge' (beta-tilde) or 'beta'")
 
-    def step(x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor) -> tuple[Tensor, Prediction]:
+    def step(
+        x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
+    ) -> tuple[Tensor, Prediction]:
         prediction = denoiser(x_t, later)
-        target = bridge(earlier, later, prediction.x0, x_t)
-        std = target.std
-        if step_std == "beta":
-            std = torch.where(earlier.sigma > 0, kernel(earlier, later).std, 0.0)
-        return target.mean + per_sample(std, noise) * noise, prediction
+        mean = bridge(earlier, later, prediction.x0, x_t).mean
+        std = torch.where(earlier.sigma > 0, reverse_std(step_std, earlier, later), 0.0)
+        return mean + per_sample(std, noise) * noise, prediction
 
     return step
 
 
-def heun(x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor) -> tuple[Tensor, Prediction]:
+def heun(
+    x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
+) -> tuple[Tensor, Prediction]:
     """Second order: DDIM's Euler step, then the mean of eps_hat at both ends (Karras et al. 2022, algorithm 1).
 
     In y = x / alpha, u = sigma / alpha the ODE is dy/du = eps. On the last step (sigma_s = 0), and where alpha_t = 0 so

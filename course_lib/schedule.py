@@ -1,14 +1,15 @@
 """Schedules: alpha and sigma as functions of time, and the two Gaussians that follow from a pair of times.
 
-Every noising process of the course is x_t = alpha_t x_0 + sigma_t eps. A *schedule* maps a time to `Marginal(alpha, sigma)`,
-from t = 0 (clean: alpha = 1, sigma = 0) to t = `schedule.end` (noise): 1 for continuous schedules, T for a table of
-T + 1 rows. Whatever concerns two times s < t, the kernel q(x_t | x_s) and the bridge q(x_s | x_t, x_0), needs nothing but
-their marginals.
+Every noising process of the course is x_t = alpha_t x_0 + sigma_t eps. A *schedule* maps a time to its
+`Marginal(alpha, sigma)`, from t = 0 (clean: alpha = 1, sigma = 0) to t = `schedule.end` (noise): 1 for continuous
+schedules, T for a table of T + 1 rows. Whatever concerns two times s < t, the kernel q(x_t | x_s) and the bridge
+q(x_s | x_t, x_0), needs nothing but their marginals.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,7 +61,7 @@ def jump(x_0: Tensor, marginal: Marginal, noise: Tensor) -> Tensor:
 
 
 def kernel(earlier: Marginal, later: Marginal) -> AffineKernel:
-    """q(x_t | x_s) for s < t: x_t = (alpha_t / alpha_s) x_s + sqrt(sigma_t**2 - (alpha_t / alpha_s)**2 sigma_s**2) noise.
+    """q(x_t | x_s) for s < t: x_t = r x_s + sqrt(sigma_t**2 - r**2 sigma_s**2) noise, with r = alpha_t / alpha_s.
 
     Follows from q(x_t | x_0) at both times by matching means and variances. Raises ValueError where `later` is the less
     noisy one, or where alpha_s = 0.
@@ -69,7 +70,7 @@ def kernel(earlier: Marginal, later: Marginal) -> AffineKernel:
         raise ValueError("no kernel leaves a time with alpha = 0: its image is already forgotten")
     scale = later.alpha / earlier.alpha
     variance = later.sigma**2 - (scale * earlier.sigma) ** 2
-    if bool((variance < -1e-9 * later.sigma**2).any()):
+    if bool((variance < -32 * torch.finfo(variance.dtype).eps * later.sigma**2).any()):
         raise ValueError("the earlier marginal is noisier than the later one: expected s <= t")
     return AffineKernel(scale, variance.clamp(min=0).sqrt())
 
@@ -95,9 +96,30 @@ def bridge_weights(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor, 
     return step.scale * shrink**2, earlier.alpha * (step.std / later.sigma) ** 2, shrink * step.std
 
 
+StepStd = str | Tensor | Callable[[Marginal, Marginal], Tensor]
+"""The standard deviation of a model's reverse step: "bridge", "beta", numbers, or a function of (earlier, later)."""
+
+
+def reverse_std(step_std: StepStd, earlier: Marginal, later: Marginal) -> Tensor:
+    """The standard deviation that `step_std` stands for, () or (B,).
+
+    "bridge" is that of q(x_s | x_t, x_0), whose square is Ho's beta-tilde: right if the data were a single point.
+    "beta" is that of q(x_t | x_s), whose square is beta: right if a VP schedule met standard normal data.
+    """
+    if isinstance(step_std, Tensor):
+        return step_std
+    if callable(step_std):
+        return step_std(earlier, later)
+    if step_std == "bridge":
+        return bridge_weights(earlier, later)[2]
+    if step_std == "beta":
+        return kernel(earlier, later).std
+    raise ValueError(f"unknown step_std {step_std!r}: expected 'bridge' (beta-tilde), 'beta', a tensor or a function")
+
+
 @dataclass(frozen=True)
 class Rates:
-    """The SDE of a schedule, dx = drift * x dt + diffusion dW, at some time: f and g of Song et al. 2021. Each () or (B,)."""
+    """The SDE of a schedule at some time, dx = drift * x dt + diffusion dW (Song et al. 2021's f and g). () or (B,)."""
 
     drift: Tensor
     diffusion: Tensor
@@ -121,7 +143,7 @@ class Schedule(Protocol):
 
 
 def as_times(t: Tensor | float, end: float) -> Tensor:
-    """`t` as a floating-point tensor, float64 unless it is one already; ValueError unless all of it lies in [0, end]."""
+    """`t` as a floating-point tensor, float64 unless it is a vector of floats; ValueError where outside [0, end]."""
     t = torch.as_tensor(t)
     t = t if t.is_floating_point() and t.ndim else t.to(torch.float64)
     outside = ~((t >= 0) & (t <= end))
@@ -139,11 +161,14 @@ class Continuous:
         return self._marginal(as_times(t, 1.0))
 
     def rates(self, t: Tensor | float) -> Rates:
-        """Drift d log(alpha)/dt and diffusion sqrt(d sigma**2/dt - 2 drift sigma**2) at time(s) `t`."""
+        """Drift d log(alpha)/dt and diffusion sqrt(d sigma**2/dt - 2 drift sigma**2) at time(s) `t`.
+
+        Infinite where alpha = 0: an SDE that forgets everything by a fixed time must run ever faster towards it.
+        """
         return self._rates(as_times(t, 1.0))
 
     def time_at(self, log_snr: Tensor | float) -> Tensor:
-        """The time at which the log-SNR has this value, float64: the inverse of `self(t).log_snr`, kept within [0, 1]."""
+        """The time, float64 in [0, 1], at which the log-SNR has this value: the inverse of `self(t).log_snr`."""
         return self._time_at(torch.as_tensor(log_snr, dtype=torch.float64)).clamp(0, 1)
 
     def times(self, n: int) -> Tensor:
@@ -160,7 +185,7 @@ class Continuous:
 
 
 class VariancePreserving(Continuous):
-    """alpha**2 + sigma**2 = 1. A subclass gives `_log_alpha`, its derivative `_drift`, and `_time_at`."""
+    """alpha**2 + sigma**2 = 1. A subclass gives `_log_alpha` (or `_marginal`), its derivative `_drift`, `_time_at`."""
 
     def _log_alpha(self, t: Tensor) -> Tensor:
         raise NotImplementedError
@@ -195,8 +220,8 @@ class Linear(VariancePreserving):
         return -0.5 * (self.beta_min + (self.beta_max - self.beta_min) * t)
 
     def _time_at(self, log_snr: Tensor) -> Tensor:
-        integral = torch.nn.functional.softplus(-log_snr)  # -2 log(alpha)
         slope = self.beta_max - self.beta_min
+        integral = torch.nn.functional.softplus(-log_snr).clamp(max=self.beta_min + slope / 2)  # -2 log(alpha)
         return 2 * integral / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * integral))
 
 
@@ -204,28 +229,30 @@ class Linear(VariancePreserving):
 class Cosine(VariancePreserving):
     """alpha falls like a cosine (Nichol and Dhariwal 2021), reaching exactly 0 at t = 1: zero terminal SNR.
 
-    alpha(t) = cos(a (t + offset)/(1 + offset)) / cos(a offset/(1 + offset)), a = pi/2. The offset keeps the first steps of
-    a table from being too small.
+    alpha(t) = cos(a (t + offset)/(1 + offset)) / cos(a offset/(1 + offset)), a = pi/2. The offset keeps the first steps
+    of a table from being too small.
     """
 
     offset: float = 0.008
 
-    def _angle(self, t: Tensor) -> Tensor:
-        return (1 - t) * (math.pi / 2 / (1 + self.offset))  # measured from the noise end, where alpha = sin(0) = 0
-
     @property
     def _top(self) -> float:
-        return math.sin(math.pi / 2 / (1 + self.offset))
+        """The angle at t = 0, measured from the noise end: alpha(t) = sin(top (1 - t)) / sin(top)."""
+        return math.pi / 2 / (1 + self.offset)
 
-    def _log_alpha(self, t: Tensor) -> Tensor:
-        return torch.log(torch.sin(self._angle(t)) / self._top).clamp(max=0)
+    def _marginal(self, t: Tensor) -> Marginal:
+        # sin(a)**2 - sin(b)**2 = sin(a + b) sin(a - b): exact at both ends, where 1 - alpha**2 is not
+        sine = math.sin(self._top)
+        alpha = torch.where(t > 0, torch.sin(self._top * (1 - t)) / sine, 1.0)
+        sigma = torch.sqrt(torch.sin(self._top * (2 - t)) * torch.sin(self._top * t)) / sine
+        return Marginal(alpha, torch.where(t < 1, sigma, 1.0))
 
     def _drift(self, t: Tensor) -> Tensor:
-        return -(math.pi / 2 / (1 + self.offset)) / torch.tan(self._angle(t))
+        return -self._top / torch.tan(self._top * (1 - t))
 
     def _time_at(self, log_snr: Tensor) -> Tensor:
         alpha = torch.sigmoid(log_snr).sqrt()
-        return 1 - torch.arcsin((alpha * self._top).clamp(max=1)) / (math.pi / 2 / (1 + self.offset))
+        return 1 - torch.arcsin(alpha * math.sin(self._top)) / self._top
 
 
 @dataclass(frozen=True)
@@ -236,24 +263,25 @@ class Sigmoid(VariancePreserving):
     stop: float = 3.0
     temperature: float = 1.0
 
-    def _argument(self, t: Tensor) -> Tensor:
-        return (t * (self.stop - self.start) + self.start) / self.temperature
+    def _halves(self, t: Tensor) -> tuple[float, float, float, Tensor]:
+        """Half of the logistic's argument at t = 0, at t = 1, their difference, and half of it at `t`."""
+        first, last = self.start / self.temperature / 2, self.stop / self.temperature / 2
+        return first, last, last - first, first + t * (last - first)
 
-    def _edges(self) -> tuple[float, float]:
-        first, last = (1 / (1 + math.exp(-e / self.temperature)) for e in (self.start, self.stop))
-        return first, last
-
-    def _log_alpha(self, t: Tensor) -> Tensor:
-        first, last = self._edges()
-        return 0.5 * torch.log(((last - torch.sigmoid(self._argument(t))) / (last - first)).clamp(0, 1))
+    def _marginal(self, t: Tensor) -> Marginal:
+        # logistic(a) - logistic(b) = sinh((a - b) / 2) / (2 cosh(a / 2) cosh(b / 2)): exact at both ends
+        first, last, span, now = self._halves(t)
+        scale = math.sinh(span) * torch.cosh(now)
+        alpha = torch.sqrt(torch.sinh(span * (1 - t)) * math.cosh(first) / scale)
+        sigma = torch.sqrt(torch.sinh(span * t) * math.cosh(last) / scale)
+        return Marginal(torch.where(t > 0, alpha, 1.0), torch.where(t < 1, sigma, 1.0))
 
     def _drift(self, t: Tensor) -> Tensor:
-        _, last = self._edges()
-        value = torch.sigmoid(self._argument(t))
-        return -0.5 * value * (1 - value) * (self.stop - self.start) / self.temperature / (last - value)
+        _, last, span, now = self._halves(t)
+        return -0.5 * span * math.cosh(last) / (torch.cosh(now) * torch.sinh(span * (1 - t)))
 
     def _time_at(self, log_snr: Tensor) -> Tensor:
-        first, last = self._edges()
+        first, last = (1 / (1 + math.exp(-edge / self.temperature)) for edge in (self.start, self.stop))
         value = last - torch.sigmoid(log_snr) * (last - first)
         return (torch.logit(value) * self.temperature - self.start) / (self.stop - self.start)
 
@@ -340,7 +368,9 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1 or len(self.alpha) < 2:
-            raise ValueError(f"expected two tables of T + 1 rows, got {tuple(self.alpha.shape)}, {tuple(self.sigma.shape)}")
+            raise ValueError(
+                f"expected two tables of T + 1 rows, got {tuple(self.alpha.shape)}, {tuple(self.sigma.shape)}"
+            )
         if self.alpha[0] != 1 or self.sigma[0] != 0:
             raise ValueError(f"row 0 must be clean (alpha 1, sigma 0), got {self.alpha[0]:g} and {self.sigma[0]:g}")
 
@@ -362,12 +392,12 @@ class Table:
 
     @property
     def betas(self) -> Tensor:
-        """beta_t = 1 - (alpha_t / alpha_{t-1})**2, the variances of the T steps, (T,)."""
+        """beta_t = 1 - (alpha_t / alpha_{t-1})**2, (T,): the variances of the steps of a variance-preserving table."""
         return 1 - (self.alpha[1:] / self.alpha[:-1]) ** 2
 
     @classmethod
     def of(cls, schedule: Continuous, steps: int) -> Table:
-        """`schedule` read at `steps` + 1 even times. This is how betas change with T: they are derived, never rescaled."""
+        """`schedule` read at `steps` + 1 even times: betas at any T are derived from alpha(t), never rescaled."""
         marginal = schedule(torch.linspace(0, 1, steps + 1, dtype=torch.float64))
         return cls(marginal.alpha, marginal.sigma)
 
@@ -383,18 +413,25 @@ class Table:
     @classmethod
     def from_gammas(cls, gammas: Tensor) -> Table:
         """Variance-preserving steps: x_t = gamma_t x_{t-1} + sqrt(1 - gamma_t**2) noise. `gammas` (T,), in [0, 1]."""
-        return cls.from_betas(1 - torch.as_tensor(gammas, dtype=torch.float64) ** 2)
+        gammas = torch.as_tensor(gammas, dtype=torch.float64)
+        if bool(((gammas < 0) | (gammas > 1)).any()):
+            raise ValueError(f"gammas are scales in [0, 1], got {gammas[(gammas < 0) | (gammas > 1)][0]:g}")
+        return cls.from_betas(1 - gammas**2)
 
     @classmethod
     def from_steps(cls, stds: Tensor) -> Table:
-        """Variance-exploding steps: x_t = x_{t-1} + std_t noise, so sigma_t**2 is the running sum of squares. `stds` (T,)."""
+        """Variance-exploding steps: x_t = x_{t-1} + std_t noise, so sigma_t**2 is the running sum of squares. `stds`
+        (T,).
+        """
         variance = torch.as_tensor(stds, dtype=torch.float64).square().cumsum(0)
         sigma = torch.cat([torch.zeros(1, dtype=torch.float64), variance.sqrt()])
         return cls(torch.ones_like(sigma), sigma)
 
 
 def linear_betas(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:
-    """Ho et al.'s table of betas, (T,). Made for T = 1000; with fewer steps it does not end in noise (see `Table.of`)."""
+    """Ho et al.'s table of betas, (T,). Made for T = 1000; with fewer steps it does not end in noise (see
+    `Table.of`).
+    """
     return torch.linspace(first, last, steps, dtype=torch.float64)
 
 
@@ -406,13 +443,17 @@ def uniform_times(schedule: Schedule, n: int) -> Tensor:
 
 
 def log_snr_times(schedule: Continuous, n: int, first: float = -9.0, last: float = 9.0) -> Tensor:
-    """n + 1 times whose log-SNR runs evenly from that of t = 1 (or `first`, where that is lower) to `last`, then t = 0."""
+    """n + 1 times whose log-SNR runs evenly from that of t = 1 (or `first`, where that is lower) to `last`, then t =
+    0.
+    """
     start = max(float(schedule(1.0).log_snr), first)
     inner = schedule.time_at(torch.linspace(start, last, max(n, 1), dtype=torch.float64))
     return _with_ends(schedule, inner, n)
 
 
-def karras_times(schedule: Continuous, n: int, largest: float = 80.0, smallest: float = 0.02, rho: float = 7.0) -> Tensor:
+def karras_times(
+    schedule: Continuous, n: int, largest: float = 80.0, smallest: float = 0.02, rho: float = 7.0
+) -> Tensor:
     """n + 1 times whose sigma / alpha follows Karras et al. 2022 (equation 5), then t = 0.
 
     Starts at the ratio of t = 1, or at `largest` where that is higher.
