@@ -1,9 +1,8 @@
 """Copies the student notebooks to the folder a learner works in, and never touches a file that is already there.
 
-A record beside the copies (`.copied.json`: notebook name -> SHA-256 of the release last handed out) tells a notebook that
-the learner has changed from one that the course has changed. A newer release is put beside the old copy as
-`NAME.new.ipynb` (`NAME.new2.ipynb` if that is taken), never over it. Standard library only: it runs before anything
-heavy is imported.
+A record beside the copies (`.copied.json`: notebook name -> SHA-256 of the release last handed out) tells a notebook
+that the learner has changed from one that the course has changed. A newer release is put beside the old copy as
+`NAME.new.ipynb` (`NAME.new2.ipynb` if that is taken), never over it. Standard library only, so that it starts at once.
 """
 
 import argparse
@@ -67,7 +66,7 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def _read_record(path: Path) -> dict[str, str]:
-    """The record of earlier runs; empty where there is none or it is damaged (then newer releases are offered again)."""
+    """The record of earlier runs; empty where there is none or a damaged one (newer releases are offered again)."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-HEAD = "# Exact versions that were tested, with all that they depend on. Written by `make pins`; ranges are in pyproject.toml.\n"
+HEAD = "# Exact versions that were tested, with all that they depend on. Written by `make pins`.\n"
 
 
 def closure(name: str, extras: frozenset[str]) -> set[str]:

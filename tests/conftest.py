@@ -1,0 +1,56 @@
+"""What the whole test suite shares: the browser, and the rule for machines without one."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Headless, no sandbox (tests may run as root in a container), and nothing that talks to the network by itself.
+BROWSER_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/browser/ carries the marker `browser`."""
+    folder = Path(__file__).parent / "browser"
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of an installed Chromium. Without one: a failure under CI, a skip that says so elsewhere."""
+    named = os.environ.get("COURSE_BROWSER")
+    found = shutil.which(named) if named else next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found:
+        return found
+    reason = f"no browser: install Chromium, or name one in COURSE_BROWSER (looked for {named or ', '.join(BROWSERS)})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> "Iterator[Browser]":
+    """One headless Chromium for the session; each test opens its own page or context in it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, headless=True, args=list(BROWSER_FLAGS))
+        yield running
+        running.close()
