@@ -36,9 +36,10 @@ class Difference:
 
 def plain(value: Any, depth: int = 0) -> Any:
     """`value` as bool, int, float, complex, a detached CPU tensor, or a tuple of these. TypeError for anything else."""
-    if isinstance(value, (bool, int, float, complex)):
-        base = next(kind for kind in (bool, int, float, complex) if isinstance(value, kind))
-        return base(value)
+    number: Any
+    for number in (bool, int, float, complex):
+        if isinstance(value, number):
+            return number(value)
     if isinstance(value, Tensor):
         return value.detach().as_subclass(Tensor).to("cpu").to_dense().clone()
     if type(value).__module__ == "numpy":

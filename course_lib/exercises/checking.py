@@ -14,7 +14,7 @@ from .names import outside_setup
 from .registry import PACKAGE, load
 
 
-def check(id: str, function: Callable[..., Any], *, package: str = PACKAGE) -> None:
+def check(id: str, function: Any, *, package: str = PACKAGE) -> None:
     """Judge `function` as the answer to exercise `id` and print the verdict.
 
     Never raises in a learner's notebook. It does when nbgrader executes the notebook (it sets NBGRADER_EXECUTION):
@@ -26,7 +26,7 @@ def check(id: str, function: Callable[..., Any], *, package: str = PACKAGE) -> N
     print(text)
 
 
-def verdict_text(id: str, function: Callable[..., Any], package: str = PACKAGE) -> tuple[bool, str]:
+def verdict_text(id: str, function: Any, package: str = PACKAGE) -> tuple[bool, str]:
     """Whether the function is right, and the text that `check` prints: the same for the same function, on every run."""
     try:
         exercise = load(id, package)
@@ -40,8 +40,9 @@ def verdict_text(id: str, function: Callable[..., Any], package: str = PACKAGE) 
     if names and verdict.status != "unattempted":
         listed = ", ".join(f"`{name}`" for name in names)
         return False, (
-            f"Exercise {id}: not right yet.\n  your function uses {listed} from outside; only the names of the"
-            " setup cell are there when it is graded.\n  hint: pass it as an argument, or define it inside the function."
+            f"Exercise {id}: not right yet.\n  your function uses {listed} from outside;"
+            " only the names of the setup cell are there when it is graded.\n"
+            "  hint: pass it as an argument, or define it inside the function."
         )
     return verdict.status == "right", _text(id, verdict, function)
 

@@ -1,0 +1,65 @@
+"""The trusted notebook that grading runs: for each exercise a setup, a solution and a grading cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from course_lib.exercises import wire
+from course_lib.exercises.contract import Exercise
+
+from .assemble import COMPARED, KERNEL, Json
+from .source import Source, function_of
+from .submission import Found
+
+
+def verdict_line(exercise: str, status: str) -> str:
+    """The one line that nbval compares: stored as "right", produced by the grader from the values."""
+    return f"exercise {exercise}: {status}\n"
+
+
+def grading_notebook(
+    source: Source,
+    exercises: Mapping[str, Exercise],
+    found: Mapping[str, Found],
+    seed: str,
+    nonces: Mapping[str, str],
+) -> Json:
+    """Setup, the student's cell, and a grading cell holding the inputs of each exercise that has a solution cell.
+
+    The setup cell runs again before each exercise, so that no student's cell changes the names of the next. Expected
+    values, mutants and the seed are not in it.
+    """
+    cells: list[Json] = []
+    for id, cell in source.exercises().items():
+        code, function = found[id].source, function_of(cell)
+        if code is None or function is None:
+            continue
+        inputs = wire.encode_cases(exercises[id].draw(seed))
+        cells += [
+            _cell("setup", id, source.setup.source),
+            _cell("solution", id, code),
+            _cell("grading", id, _grading_code(function.name, inputs, id, nonces[id])),
+        ]
+    return {"cells": cells, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _grading_code(function: str, inputs: str, exercise: str, nonce: str) -> str:
+    call = f"answer({function}, {inputs!r}, {exercise!r}, {nonce!r})"
+    return f"from course_lib.exercises.kernel import answer\n\n{call}"
+
+
+def _cell(role: str, exercise: str, code: str) -> Json:
+    metadata: dict[str, Any] = {"course": {"role": role, "exercise": exercise}, "tags": []}
+    outputs: list[Json] = []
+    if role == "grading":
+        metadata["tags"] = [COMPARED]
+        outputs = [{"output_type": "stream", "name": "stdout", "text": verdict_line(exercise, "right")}]
+    return {
+        "cell_type": "code",
+        "id": f"{role}-{exercise.replace('.', '-')}",
+        "metadata": metadata,
+        "source": code,
+        "outputs": outputs,
+        "execution_count": 1 if outputs else None,
+    }

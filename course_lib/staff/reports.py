@@ -1,0 +1,110 @@
+"""Grades as a table, CSV, JSON or Gradescope's results.json, and one page of feedback a submission."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .build import write
+from .grade import Grade
+
+FORMATS = ("table", "json", "csv", "gradescope")
+
+
+def save(grades: Sequence[Grade], out: Path, format: str) -> list[Path]:
+    """Write the grades in `format`, and feedback for each, under `out`, every file atomically; the grades' paths."""
+    for grade in grades:
+        write(out / "feedback" / f"{_file_name(grade)}.txt", feedback(grade))
+    if format == "gradescope":
+        paths = [out / "gradescope" / _file_name(grade) / "results.json" for grade in grades]
+        for path, grade in zip(paths, grades, strict=True):
+            write(path, json.dumps(gradescope(grade), indent=1) + "\n")
+        return paths
+    maker, ending = {"table": (table, "txt"), "json": (as_json, "json"), "csv": (as_csv, "csv")}[format]
+    path = out / f"grades.{ending}"
+    write(path, maker(grades))
+    return [path]
+
+
+def table(grades: Sequence[Grade]) -> str:
+    """A line for each submission, a column for each exercise, the total, and a remark where there is one."""
+    columns = _columns(grades)
+    rows = [["submission", *columns, "total", "remarks"]]
+    for grade in grades:
+        points = {row.exercise: str(row.points) for row in grade.rows}
+        total = f"{grade.points}/{grade.out_of}" if grade.rows else "0"
+        rows.append([grade.submission, *(points.get(id, "-") for id in columns), total, _remarks(grade)])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(grades: Sequence[Grade]) -> str:
+    """The same as CSV: submission, notebook, one column of points an exercise, total, out_of, remarks."""
+    columns, text = _columns(grades), io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["submission", "notebook", *columns, "total", "out_of", "remarks"])
+    for grade in grades:
+        points = {row.exercise: row.points for row in grade.rows}
+        cells = [points.get(id, "") for id in columns]
+        writer.writerow([grade.submission, grade.notebook, *cells, grade.points, grade.out_of, _remarks(grade)])
+    return text.getvalue()
+
+
+def as_json(grades: Sequence[Grade]) -> str:
+    """Everything known about each submission, feedback included."""
+    return json.dumps([_record(grade) for grade in grades], indent=1, ensure_ascii=False) + "\n"
+
+
+def _record(grade: Grade) -> dict[str, Any]:
+    rows = [dict(vars(row)) for row in grade.rows]
+    names = {"submission": grade.submission, "notebook": grade.notebook, "reason": grade.reason}
+    return names | {"points": grade.points, "out_of": grade.out_of, "exercises": rows}
+
+
+def gradescope(grade: Grade) -> dict[str, Any]:
+    """Gradescope's autograder results: a score, and one test an exercise."""
+    tests = [
+        {
+            "name": f"{row.exercise} {row.title}",
+            "score": row.points,
+            "max_score": row.out_of,
+            "status": "passed" if row.status == "right" else "failed",
+            "output": row.feedback,
+        }
+        for row in grade.rows
+    ]
+    return {"score": grade.points, "output": grade.reason or "See each exercise.", "tests": tests}
+
+
+def feedback(grade: Grade) -> str:
+    """What a student gets to read: points, and a sentence for each exercise."""
+    if grade.reason:
+        return f"{grade.submission}\n\nNot graded: {grade.reason}.\n"
+    lines = [f"{grade.submission}: {grade.points} of {grade.out_of} points", ""]
+    for row in grade.rows:
+        lines.append(f"{row.exercise} {row.title}: {row.points} of {row.out_of}. {row.feedback}")
+        lines += [f"     ({row.flag})"] * bool(row.flag)
+    return "\n".join(lines) + "\n"
+
+
+def _columns(grades: Sequence[Grade]) -> list[str]:
+    ids = {row.exercise for grade in grades for row in grade.rows}
+    return sorted(ids, key=lambda id: (id[:2], int(id[3:])))
+
+
+def _remarks(grade: Grade) -> str:
+    return grade.reason or "; ".join(f"{row.exercise}: {row.flag}" for row in grade.rows if row.flag)
+
+
+def _file_name(grade: Grade) -> str:
+    """A path below the output folder for this submission, different for different submissions."""
+    parts = [part for part in Path(grade.submission).parts if part not in ("/", "\\", "..", ".")]
+    if len(parts) != len(Path(grade.submission).parts):
+        parts.insert(0, hashlib.sha256(grade.submission.encode()).hexdigest()[:8])
+    return "/".join(parts).removesuffix(".ipynb")
