@@ -8,6 +8,7 @@ notebook 01's denoise-and-renoise.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,6 +49,13 @@ def sample(
     times = torch.as_tensor(times, dtype=torch.float64)
     if times.ndim != 1 or len(times) < 2 or bool((times.diff() >= 0).any()):
         raise ValueError(f"times must be two or more falling values, got {times.flatten()[:8].tolist()}")
+    return walk(denoiser, schedule, times, x, step, generator)
+
+
+def walk(
+    denoiser: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, step: Step, generator: torch.Generator | None
+) -> Iterator[State]:
+    """The loop itself, along `times` in either direction: `sample` goes down, `continuous.encode` goes up."""
     for t, s in pairwise(times):
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
         moved, prediction = step(x, schedule(s), schedule(t), denoiser, noise)
@@ -58,8 +66,7 @@ def sample(
 
 def last(states: Iterator[State]) -> Tensor:
     """The sample at the end of the walk, (B, ...)."""
-    *_, state = states
-    return state.x
+    return deque(states, maxlen=1)[0].x
 
 
 def first_order(prediction: Prediction, earlier: Marginal, fresh: Tensor, noise: Tensor) -> Tensor:
@@ -68,7 +75,8 @@ def first_order(prediction: Prediction, earlier: Marginal, fresh: Tensor, noise:
     Song et al. 2021 (DDIM), equation 12. Raises ValueError unless 0 <= c <= sigma_s.
     """
     kept = earlier.sigma**2 - fresh**2
-    if bool((kept < -1e-9 * earlier.sigma**2 - 1e-30).any()) or bool((fresh < 0).any()):
+    slack = 8 * torch.finfo(kept.dtype).eps * earlier.sigma**2
+    if bool((kept < -slack).any()) or bool((fresh < 0).any()):
         raise ValueError(f"fresh noise must lie between 0 and sigma_s = {earlier.sigma}, got {fresh}")
     x0, eps = prediction.x0, prediction.eps
     kept = kept.clamp(min=0).sqrt()
