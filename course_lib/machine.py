@@ -1,0 +1,66 @@
+"""What the course found on this machine: versions, processor threads, memory, a GPU or none."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`memory` in bytes, None where it cannot be told; `gpu` an NVIDIA GPU's name or None. Printing it reports."""
+
+    python: str
+    torch: str
+    cores: int
+    threads: int
+    memory: int | None
+    gpu: str | None
+
+    def __str__(self) -> str:
+        memory = "unknown" if self.memory is None else f"{self.memory / 2**30:.1f} GiB"
+        gpu = self.gpu or "no NVIDIA GPU found; every notebook is made to run without one"
+        return (
+            f"Python {self.python}, PyTorch {self.torch}\n"
+            f"processor: {self.cores} cores for us, PyTorch uses {self.threads} threads\n"
+            f"memory:    {memory}\n"
+            f"GPU:       {gpu}"
+        )
+
+
+def machine() -> Machine:
+    """This machine, as far as this process may use it: its share of the cores and of the memory in a container too."""
+    return Machine(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cores=_cores(),
+        threads=torch.get_num_threads(),
+        memory=_memory(),
+        gpu=_gpu(),
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory(control_groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes of memory: what is built in, or less where a container is given less."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        found = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # versions 2 and 1 of Linux' control groups
+        try:
+            found.append(int((control_groups / name).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return min(found, default=None)
+
+
+def _gpu() -> str | None:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,0 +1,48 @@
+"""What is reported about the machine, against other sources for the same facts."""
+
+import os
+import sys
+
+import pytest
+import torch
+
+from course_lib import machine
+
+
+def test_report_names_versions_threads_and_the_missing_gpu(monkeypatch):
+    monkeypatch.setattr(machine, "_gpu", lambda: None)
+    monkeypatch.setattr(machine, "_memory", lambda: 3 * 2**29)
+    report = str(machine.machine())
+    assert f"Python {sys.version.split()[0]}, PyTorch {torch.__version__}" in report
+    assert f"uses {torch.get_num_threads()} threads" in report
+    assert "memory:    1.5 GiB" in report and "GPU:       no NVIDIA GPU found" in report
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
+def test_memory_without_a_limit_is_what_proc_reports(tmp_path):
+    with open("/proc/meminfo") as file:
+        total = int(next(line for line in file if line.startswith("MemTotal")).split()[1]) * 1024
+    assert machine._memory(tmp_path) == pytest.approx(total, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_a_containers_limit_is_the_memory_reported(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("1073741824\n")
+    assert machine._memory(tmp_path) == 2**30
+
+
+def test_a_container_without_a_limit_reports_the_machines_memory(tmp_path):
+    unlimited = machine._memory(tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine._memory(tmp_path) == unlimited
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be taken away here")
+def test_cores_are_those_this_process_may_use():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert machine._cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
