@@ -394,4 +394,6 @@ def _finish(figure: Figure, axes: Axes, alt: str, xlabel: str, ylabel: str, titl
         axes.set_title(title, fontsize=11)
         if legend:
             axes.legend(fontsize=9)
+        figure.draw_without_rendering()  # lay out once, so that every later drawing is the same
+        figure.set_layout_engine("none")
     return Picture(figure, alt)

@@ -77,7 +77,8 @@ def markup(
     record = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     figures = "".join(_still(panel, alt, names) for panel in films)
     heading = f"<p><strong>{html.escape(title)}</strong></p>" if title else ""
-    note = f"{count} frames, left to right and down: {names[0]} to {names[-1]}. Trust the notebook, or allow scripts, to move them."
+    span = f"{count} frames, left to right and down: {names[0]} to {names[-1]}"
+    note = f"{span}. Trust the notebook, or allow scripts, to move them."
     body = (
         f"<style>{_asset('scrubber.css')}</style>"
         f'<div class="cs-still">{heading}{figures}<p>{html.escape(note)}</p></div>'
