@@ -12,7 +12,7 @@ import importlib
 import json
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -112,19 +112,25 @@ def _data_only(value: Any) -> Any:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """ "module:qualified.name" of a public function or class. TypeError for a lambda or a local function."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if module is None or name is None or "<" in name or module == "__main__":
-        raise TypeError(f"{function!r} has no importable name; put it in a module and use its name, or a Call")
-    return f"{module}:{name}"
+    """ "module:qualified.name" of a public function or class. TypeError where that name does not lead back to it."""
+    module = getattr(function, "__module__", None)
+    for attribute in ("__qualname__", "__name__"):
+        name = f"{module}:{getattr(function, attribute, '<')}"
+        try:
+            if "<" not in name and module != "__main__" and named(name) == function:
+                return name
+        except (ImportError, AttributeError, ValueError):
+            continue
+    raise TypeError(f"{function!r} has no importable name; put it in a module and use its name, or a Call")
 
 
 def named(name: str) -> Callable[..., Any]:
+    """The function or class that `name_of` wrote down; its module is imported."""
     module, _, path = name.partition(":")
     found: Any = importlib.import_module(module)
     for part in path.split("."):
         found = getattr(found, part)
-    return found
+    return cast(Callable[..., Any], found)
 
 
 def _encode_tensor(value: Tensor) -> dict[str, Any]:
