@@ -312,6 +312,30 @@ def test_the_playwright_driver_ships_inside_its_wheel():
     assert (Path(spec.submodule_search_locations[0]) / "driver").is_dir()
 
 
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
+def test_a_missing_browser_is_a_named_skip_and_a_failure_under_ci(tmp_path, ci, outcome):
+    """The suite's own conftest, beside a test that asks for a browser that is not there."""
+    (tmp_path / "conftest.py").write_bytes((ROOT / "tests/conftest.py").read_bytes())
+    (tmp_path / "test_page.py").write_text("def test_page(browser):\n    pass\n")
+    environment = os.environ | {"CI": ci, "COURSE_BROWSER": "no-such-browser"}
+    done = run(sys.executable, "-m", "pytest", "-rs", str(tmp_path), cwd=tmp_path, env=environment)
+    assert outcome in done.stdout.splitlines()[-1]
+    assert "no browser: install Chromium" in done.stdout and "no-such-browser" in done.stdout
+
+
+def test_continuous_integration_fails_when_one_part_fails(tmp_path):
+    """`.ci/run` with a `make` that fails on `lint` only: both parts are run, and the whole fails."""
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho "make $1 CI=$CI"\ntest "$1" != "$BROKEN"\n')
+    make.chmod(0o755)
+    for name in ("chromium", "apt-get"):
+        (tmp_path / name).symlink_to("/bin/true")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for broken, expected in (("lint", 1), ("test", 1), ("nothing", 0)):
+        done = run("bash", str(ROOT / ".ci/run"), env=os.environ | {"PATH": path, "BROKEN": broken})
+        assert (done.returncode, done.stdout) == (expected, "make lint CI=true\nmake test CI=true\n")
+
+
 def test_jupyterlab_of_the_environment_never_asks_for_news():
     """Written by `make lab`: nothing is fetched after the install. Skipped in an environment not made by make."""
     settings = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json"
