@@ -1,8 +1,8 @@
 """Networks and training runs on disk: safetensors and a JSON record, never a pickle.
 
-A run's folder holds `model.safetensors` (the averaged weights, with the layout in the file's header), `record.json` (how
-they were made, for people) and `training.safetensors` (what `--resume` needs). Each file is written under another name and
-then renamed, so a run killed in the middle of saving leaves the previous save intact.
+A run's folder holds `model.safetensors` (the averaged weights, with the layout in the file's header), `record.json`
+(how they were made, for people) and `training.safetensors` (what `--resume` needs). Each file is written under another
+name and then renamed, so a run killed in the middle of saving leaves the previous save intact.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import torch
@@ -22,6 +22,9 @@ from torch import Tensor
 from .parametrization import Denoiser, Parametrization, network_denoiser
 from .schedule import Cosine, Schedule, Truncated
 from .unet import UNet, UNetConfig
+
+if TYPE_CHECKING:
+    from .training import TrainState
 
 SHIPPED = ("digits",)
 
@@ -84,7 +87,9 @@ def load_model(name: str | Path) -> Model:
         network.load_state_dict({key: value.float() for key, value in load(content).items()})
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
         raise ValueError(f"the model {str(name)!r} cannot be read: {error}") from error
-    return Model(network.to(memory_format=torch.channels_last).eval(), Parametrization(**layout["parametrization"]), record)
+    return Model(
+        network.to(memory_format=torch.channels_last).eval(), Parametrization(**layout["parametrization"]), record
+    )
 
 
 def _config(stored: dict[str, Any]) -> UNetConfig:
@@ -100,34 +105,32 @@ def _header(content: bytes) -> dict[str, str]:
     return json.loads(content[8 : 8 + length]).get("__metadata__", {})
 
 
-def training_tensors(
-    step: int, network: UNet, average: UNet, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
+def training_tensors(state: TrainState) -> dict[str, Tensor]:
     """Everything a run needs to go on as if it had never stopped, as named tensors on the CPU."""
-    tensors = {"step": torch.tensor(step)}
-    tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors = {"step": torch.tensor(state.step), "seconds": torch.tensor(state.seconds, dtype=torch.float64)}
+    tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def restore_training(
     tensors: dict[str, Tensor], network: UNet, average: UNet, optimizer: torch.optim.Optimizer
-) -> int:
-    """Put `training_tensors` back where they came from, and return the number of steps done."""
+) -> tuple[int, float]:
+    """Put `training_tensors` back where they came from; returns the steps and the seconds already done."""
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
     network.load_state_dict(part("network."))
     average.load_state_dict(part("average."))
-    state: dict[int, dict[str, Tensor]] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer.").items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(tensors["step"])
+        moments.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(tensors["step"]), float(tensors["seconds"])
 
 
 def save_training(folder: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) -> None:

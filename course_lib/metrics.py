@@ -1,8 +1,8 @@
 """How good are the samples? Fréchet distance in the features of a small digit classifier, nearest neighbours, balance.
 
-The feature network is trained on the 9,000 training digits only (`python -m course_lib.staff.features`) and shipped. Its
-64 features are standardised so that each has mean 0 and standard deviation 1 over those digits. Fréchet distances measured
-with it are comparable with one another and with nothing published.
+The feature network is trained on the 9,000 training digits only (`python -m course_lib.staff.features`) and shipped.
+Its 64 features are standardised so that each has mean 0 and standard deviation 1 over those digits. Fréchet distances
+measured with it are comparable with one another and with nothing published.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def class_balance(images: Tensor) -> Tensor:
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet (2-Wasserstein) distance between the Gaussians fitted to two sets of features, (N, D) and (M, D).
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2) (Heusel et al. 2017). Biased upwards for small N and M: compare at
-    equal sizes only. Raises ValueError with fewer than D + 1 rows, where a covariance matrix is singular.
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2) (Heusel et al. 2017). Biased upwards for small N and M:
+    compare at equal sizes only. Raises ValueError with fewer than D + 1 rows, where a covariance matrix is singular.
     """
     if min(len(a), len(b)) <= a.shape[1]:
         raise ValueError(f"expected more than {a.shape[1]} samples on both sides, got {len(a)} and {len(b)}")
@@ -89,7 +89,7 @@ def _square_root(cov: Tensor) -> Tensor:
 
 
 def nearest_neighbours(images: Tensor, references: Tensor, chunk: int = 256) -> tuple[Tensor, Tensor]:
-    """Euclidean distance from each of `images`, (N, ...), to its nearest of `references`, (M, ...), and that one's index.
+    """Euclidean distance of each of `images`, (N, ...), to its nearest of `references`, (M, ...), and that one's index.
 
     Both (N,). To leave an image's own copy out, compare against references without it.
     """

@@ -1,7 +1,7 @@
 """The training loop, as a generator: the caller owns the progress bar, the plots, the snapshots and the stopping.
 
-    for state in train(network, parametrization, images, TrainConfig(seconds=90)):
-        ...                                   # state.step, state.loss, state.average
+for state in train(network, parametrization, images, TrainConfig(seconds=90)):
+    ...                                   # state.step, state.loss, state.average
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,10 @@ from .checkpoint import restore_training
 from .objective import simple
 from .parametrization import Parametrization
 from .schedule import Marginal, Schedule
-from .unet import UNet
+from .unet import UNet, channels_last
 
 NoiseLaw = Callable[[int, torch.Generator], Marginal]
-"""(batch, generator) -> one marginal per image, on the generator's device: how often training visits each noise level."""
+"""(batch, generator) -> one marginal per image, on the generator's device: how often each noise level is visited."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0  # the norm to which larger gradients are shortened
     ema_decay: float = 0.9999  # where the average's warm-up ends
+    noise_mean: float = -0.2  # of ln(sigma / alpha) over the training images; unused where a noise law is given
+    noise_std: float = 1.1
     label_dropout: float = 0.1  # how often a label is withheld, so that the network also learns to do without
     seed: int = 0
     device: str = "auto"
@@ -98,8 +101,8 @@ def _spread(batch: int, generator: torch.Generator) -> Tensor:
 class Ema:
     """A running average of a network's parameters, the network to sample from.
 
-    The decay warms up as (1 + n) / (10 + n), so that a short run forgets its random start: a fixed 0.9999 would keep 82%
-    of it after 2,000 steps. Parameters are averaged; buffers are copied.
+    The decay warms up as (1 + n) / (10 + n), so that a short run forgets its random start: a fixed 0.9999 would keep
+    82% of it after 2,000 steps. Parameters are averaged; buffers are copied.
     """
 
     def __init__(self, network: UNet, decay: float = 0.9999) -> None:
@@ -150,7 +153,7 @@ def reduced_precision(device: torch.device) -> torch.dtype | None:
 def batch_indices(step: int, batch: int, count: int, seed: int) -> Tensor:
     """The images of the `step`-th batch (from 0), (batch,): an endless walk through a new shuffle every epoch.
 
-    Depends on nothing but its arguments, so that a resumed run sees the images that the interrupted one would have seen.
+    Depends on nothing but its arguments, so that a resumed run sees what the interrupted one would have seen.
     """
     position, wanted, found = step * batch, batch, []
     while wanted:
@@ -174,23 +177,23 @@ def train(
     """Train `network` on `images`, (N, C, H, W) in [-1, 1], and yield after every step.
 
     AdamW, warm-up and cosine decay of the learning rate, clipped gradients, an average with warm-up, reduced precision
-    where the device has it. `noise_law` defaults to `log_normal()`. `labels` (N,) go to a network with classes. `resume`
-    is what `checkpoint.training_tensors` saved: the run continues as if it had never stopped.
+    where the device has it. `noise_law` defaults to the `log_normal` of the config. `labels` (N,) go to a network with
+    classes. `resume` is what `checkpoint.training_tensors` saved: the run continues as if it had never stopped.
     """
     device = choose_device(config.device)
-    network = network.to(device, memory_format=torch.channels_last).train()
+    network = channels_last(network.to(device)).train()
     images = images.to(device)
     labels = None if labels is None else labels.to(device)
-    draw_levels = noise_law or log_normal()
+    draw_levels = noise_law or log_normal(config.noise_mean, config.noise_std)
     ema = Ema(network, config.ema_decay)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
-    step = 0 if resume is None else restore_training(resume, network, ema.average, optimizer)
+    step, before = (0, 0.0) if resume is None else restore_training(resume, network, ema.average, optimizer)
     generator = torch.Generator(device)
     precision = reduced_precision(device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
-    started = time.monotonic()
+    started = time.monotonic() - before
 
     def progress(step: int) -> float:
         if config.steps is not None:
@@ -201,13 +204,17 @@ def train(
         generator.manual_seed(step_seed(config.seed, step))
         chosen = batch_indices(step, config.batch, len(images), config.seed).to(device)
         x_0 = images[chosen].contiguous(memory_format=torch.channels_last)
-        told = None if labels is None else with_dropout(labels[chosen], config.label_dropout, network.config.classes, generator)
+        told = (
+            None
+            if labels is None
+            else with_dropout(labels[chosen], config.label_dropout, network.config.classes, generator)
+        )
         marginal = draw_levels(len(x_0), generator)
         noise = torch.randn(x_0.shape, generator=generator, device=device)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(step, progress(step), config.warmup)
         with dropout_seed(network, device, step_seed(config.seed, step)), autocast(device, precision):
-            loss = simple(lambda x, log_snr: network(x, log_snr, told), parametrization, x_0, marginal, noise)
+            loss = simple(partial(network, label=told), parametrization, x_0, marginal, noise)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
@@ -234,7 +241,7 @@ def with_dropout(labels: Tensor, share: float, unknown: int, generator: torch.Ge
 
 @contextmanager
 def dropout_seed(network: UNet, device: torch.device, seed: int) -> Iterator[None]:
-    """Inside the block dropout, which knows only PyTorch's global generator, draws from `seed`; outside nothing changes."""
+    """Inside the block dropout, which knows only PyTorch's global generator, draws from `seed`."""
     if not network.config.dropout:
         yield
         return

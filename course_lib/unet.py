@@ -1,9 +1,9 @@
 """The real UNet: residual blocks that are told the noise level, attention where it pays, skips by concatenation.
 
 The layout is Ho et al. 2020's, with three later habits: the noise level enters as a scale and a shift after the second
-normalisation (FiLM; Dhariwal and Nichol 2021), it is the log-SNR instead of a step number, so that one network serves any
-schedule, and p x p pixels may be packed into channels before the first layer. Packing is what makes two CPU cores enough: at
-14 x 14 instead of 28 x 28 every layer costs a quarter.
+normalisation (FiLM; Dhariwal and Nichol 2021), it is the log-SNR instead of a step number, so that one network serves
+any schedule, and p x p pixels may be packed into channels before the first layer. Packing is what makes two CPU cores
+enough: at 14 x 14 instead of 28 x 28 every layer costs a quarter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """What decides a network's layout. Levels count from 0 (full resolution after packing); each halves the one before."""
+    """A network's layout. Levels count from 0 (full resolution after packing); each halves the one before."""
 
     channels: int = 1  # of the images
     width: int = 24  # channels of level 0
@@ -27,7 +27,9 @@ class UNetConfig:
     attn_levels: tuple[int, ...] = ()  # levels whose blocks are followed by attention; the middle always has one
     head_dim: int = 24  # channels of one attention head
     patch: int = 2  # p x p pixels become channels before the first layer
-    more_skips: bool = False  # as Ho et al.: the stem and each shrinking layer give a skip too; one more block per level up
+    more_skips: bool = (
+        False  # as Ho et al.: the stem and each shrinking layer give a skip too; one more block per level up
+    )
     coordinates: bool = False  # show the network where it is: two more input channels, x and y in [-1, 1]
     classes: int = 0  # number of labels; 0: unconditional
     dropout: float = 0.0
@@ -37,7 +39,9 @@ class UNetConfig:
             raise ValueError(f"attn_levels {self.attn_levels}: expected levels 0 to {len(self.multipliers) - 1}")
         for level in {*self.attn_levels, len(self.multipliers) - 1}:
             if self.width * self.multipliers[level] % self.head_dim:
-                raise ValueError(f"head_dim {self.head_dim} does not divide {self.width * self.multipliers[level]} channels")
+                raise ValueError(
+                    f"head_dim {self.head_dim} does not divide {self.width * self.multipliers[level]} channels"
+                )
 
     @property
     def divisor(self) -> int:
@@ -48,7 +52,9 @@ class UNetConfig:
 PRESETS: dict[str, UNetConfig] = {
     "tiny": UNetConfig(),  # two CPU cores
     "small": UNetConfig(width=48, head_dim=32),
-    "base": UNetConfig(width=64, multipliers=(1, 2, 2), blocks=2, attn_levels=(1, 2), head_dim=64, patch=1, dropout=0.1),
+    "base": UNetConfig(
+        width=64, multipliers=(1, 2, 2), blocks=2, attn_levels=(1, 2), head_dim=64, patch=1, dropout=0.1
+    ),
     "large": UNetConfig(  # the layout of Ho et al. 2020 for CIFAR-10
         channels=3,
         width=128,
@@ -71,7 +77,9 @@ class NoiseLevel(nn.Module):
 
     def __init__(self, width: int, frequencies: int = 16) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.logspace(math.log10(0.05), math.log10(3.0), frequencies), persistent=False)
+        self.register_buffer(
+            "frequencies", torch.logspace(math.log10(0.05), math.log10(3.0), frequencies), persistent=False
+        )
         self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, log_snr: Tensor) -> Tensor:
@@ -80,7 +88,7 @@ class NoiseLevel(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x (B, in, H, W) -> (B, out, H, W): x + conv(silu(film(norm(conv(silu(norm(x))))))). The last layer starts at zero."""
+    """x (B, in, H, W) -> (B, out, H, W): x + conv(silu(film(norm(conv(silu(norm(x)))))), at first 0 + x."""
 
     def __init__(self, inputs: int, outputs: int, features: int, dropout: float) -> None:
         super().__init__()
@@ -218,7 +226,9 @@ class UNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != self.config.channels:
             raise ValueError(f"expected images (B, {self.config.channels}, H, W), got shape {tuple(x.shape)}")
         if x.shape[2] % self.config.divisor or x.shape[3] % self.config.divisor:
-            raise ValueError(f"height and width must be multiples of {self.config.divisor}, got {x.shape[2]} x {x.shape[3]}")
+            raise ValueError(
+                f"height and width must be multiples of {self.config.divisor}, got {x.shape[2]} x {x.shape[3]}"
+            )
         if log_snr.shape != x.shape[:1]:
             raise ValueError(f"expected one log_snr per image, ({len(x)},), got shape {tuple(log_snr.shape)}")
 
@@ -243,6 +253,11 @@ def coordinates(like: Tensor) -> Tensor:
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
     x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)]).expand(b, 2, height, width)
+
+
+def channels_last(network: UNet) -> UNet:
+    """`network` with its weights stored channel by channel within a pixel, which convolutions read faster."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def parameter_count(network: nn.Module) -> int:

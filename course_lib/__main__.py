@@ -1,0 +1,88 @@
+"""The command line: `python -m course_lib train | sample | build | grade`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .staff.cli import add_build, add_grade
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in one line, and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser() -> Parser:
+    """All commands and their arguments. Nothing heavy is imported before a command runs."""
+    top = Parser(prog="course_lib", description="Train, sample, build and grade: the command line of the course.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="train | sample | build | grade")
+
+    train = commands.add_parser("train", help="train a network")
+    train.add_argument("--data", default="digits", choices=["digits"], help="what to learn (default: digits)")
+    train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base (default: tiny)")
+    length = train.add_mutually_exclusive_group(required=True)
+    length.add_argument("--seconds", type=float, help="how long to train, by the clock")
+    length.add_argument("--steps", type=int, help="how long to train, in steps; such a run can be repeated exactly")
+    train.add_argument("--out", required=True, metavar="FOLDER", help="where the run is saved")
+    train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
+    train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")
+    train.add_argument("--batch", type=int, help="images a step")
+    train.add_argument("--learning-rate", type=float, help="the highest learning rate")
+    train.add_argument("--noise-mean", type=float, help="mean of ln(sigma / alpha) over the training images")
+    train.add_argument("--noise-std", type=float, help="its standard deviation")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    train.add_argument("--save-seconds", type=float, default=30.0, metavar="S", help="save this often (default: 30)")
+    train.set_defaults(func=_train)
+
+    sample = commands.add_parser("sample", help="draw samples from a trained network")
+    sample.add_argument("--model", default="digits", help="the shipped network, digits, or a folder made by train")
+    sample.add_argument("--n", type=int, default=64, help="how many images (default: 64)")
+    sample.add_argument("--sampler", default="heun", help="heun, ddim, ddpm, renoise (default: heun)")
+    sample.add_argument("--steps", type=int, help="steps from noise to image (default: 18 for heun, 50 ddim, 250 else)")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--device", default="auto")
+    sample.add_argument("--out", required=True, metavar="FILE", help="an array, .npz, or a contact sheet, .png")
+    sample.set_defaults(func=_sample)
+
+    add_build(commands)
+    add_grade(commands)
+    return top
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from .runs import train_run
+
+    return train_run(arguments)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from .runs import sample_run
+
+    return sample_run(arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 a failure while running, 2 a bad argument, 130 interrupted."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.func(arguments)
+    except ValueError as error:
+        print(f"course_lib {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except (OSError, RuntimeError) as error:
+        print(f"course_lib {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"course_lib {arguments.command}: interrupted; what was saved stays", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
