@@ -20,8 +20,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .parametrization import Denoiser, Parametrization, network_denoiser
-from .schedule import Cosine, Schedule, Truncated
-from .unet import UNet, UNetConfig
+from .schedule import Continuous, Cosine, Truncated
+from .unet import UNet, UNetConfig, channels_last
 
 if TYPE_CHECKING:
     from .training import TrainState
@@ -38,7 +38,7 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> Continuous:
         """A schedule to sample with. The network is told the log-SNR, so any variance-preserving one will do."""
         return Truncated(Cosine())
 
@@ -87,16 +87,15 @@ def load_model(name: str | Path) -> Model:
         network.load_state_dict({key: value.float() for key, value in load(content).items()})
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
         raise ValueError(f"the model {str(name)!r} cannot be read: {error}") from error
-    return Model(
-        network.to(memory_format=torch.channels_last).eval(), Parametrization(**layout["parametrization"]), record
-    )
+    return Model(channels_last(network).eval(), Parametrization(**layout["parametrization"]), record)
 
 
 def _config(stored: dict[str, Any]) -> UNetConfig:
     known = {f.name for f in fields(UNetConfig)}
     if unknown := set(stored) - known:
         raise KeyError(f"unknown settings {sorted(unknown)}")
-    return UNetConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    return UNetConfig(**settings)
 
 
 def _header(content: bytes) -> dict[str, str]:

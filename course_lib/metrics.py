@@ -26,6 +26,8 @@ class FeatureNet(nn.Module):
             nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, 64), nn.SiLU(),
         )  # fmt: skip
         self.head = nn.Linear(64, 10)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.zeros(64))
         self.register_buffer("std", torch.ones(64))
 
