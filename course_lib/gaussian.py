@@ -22,14 +22,14 @@ def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
     dimension, which is what plain broadcasting would do and which stays silent where B equals the width of the image.
     Raises ValueError where `value` has more than one dimension or its length is not B.
     """
-    value = torch.as_tensor(value)
+    value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     if value.ndim == 0:
-        return value.to(device=like.device, dtype=like.dtype)
+        return value
     if value.ndim > 1 or like.ndim == 0 or len(value) not in (1, len(like)):
         raise ValueError(
             f"expected one number or one per sample, got shape {tuple(value.shape)} for {tuple(like.shape)}"
         )
-    return value.to(device=like.device, dtype=like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+    return value.reshape(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass(frozen=True)

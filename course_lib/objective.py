@@ -98,7 +98,7 @@ def decoder_term(x_0: Tensor, mean: Tensor, std: Tensor | float, levels: int | N
     (Ho et al. 2020, equation 13). Works with logarithms of tail areas in float64: finite however far x_0 lies from the
     mean. `levels=None`: the negative log density instead. `std` () or (B,), above 0.
     """
-    std = torch.as_tensor(std)
+    std = torch.as_tensor(std, dtype=torch.float64)
     if bool((std <= 0).any()):
         raise ValueError(f"the decoder's standard deviation must be above 0, got {std.min().item():g}")
     if levels is None:

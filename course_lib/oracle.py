@@ -23,7 +23,7 @@ def gaussian_denoiser(mean: Tensor | float, std: Tensor | float) -> Denoiser:
     """
 
     def denoise(x_t: Tensor, marginal: Marginal) -> Prediction:
-        m, s = torch.as_tensor(mean).to(x_t), torch.as_tensor(std).to(x_t)
+        m, s = (torch.as_tensor(value, dtype=x_t.dtype, device=x_t.device) for value in (mean, std))
         alpha, sigma = per_sample(marginal.alpha, x_t), per_sample(marginal.sigma, x_t)
         variance = alpha**2 * s**2 + sigma**2
         offset = (x_t - alpha * m) / torch.where(variance > 0, variance, torch.ones_like(variance))
@@ -39,7 +39,7 @@ def gaussian_step_std(std: Tensor | float, earlier: Marginal, later: Marginal) -
     The kernel's standard deviation times sqrt(v_s / v_t), v = alpha**2 std**2 + sigma**2. It lies between "bridge"
     (std = 0: the data are a point) and, on a VP schedule, "beta" (std = 1). At s = 0 it is the spread of x_0 given x_t.
     """
-    std = torch.as_tensor(std).to(later.sigma)
+    std = torch.as_tensor(std, dtype=later.sigma.dtype, device=later.sigma.device)
     before, after = (torch.hypot(marginal.alpha * std, marginal.sigma) for marginal in (earlier, later))
     return kernel(earlier, later).std * before / after
 

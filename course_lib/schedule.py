@@ -144,7 +144,7 @@ class Schedule(Protocol):
 
 def as_times(t: Tensor | float, end: float) -> Tensor:
     """`t` as a floating-point tensor, float64 unless it is a vector of floats; ValueError where outside [0, end]."""
-    t = torch.as_tensor(t)
+    t = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
     t = t if t.is_floating_point() and t.ndim else t.to(torch.float64)
     outside = ~((t >= 0) & (t <= end))
     if bool(outside.any()):
