@@ -77,6 +77,7 @@ class NoiseLevel(nn.Module):
 
     def __init__(self, width: int, frequencies: int = 16) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer(
             "frequencies", torch.logspace(math.log10(0.05), math.log10(3.0), frequencies), persistent=False
         )
@@ -198,7 +199,7 @@ class UNet(nn.Module):
         h = self.stem(h)
         skips = [h] if self.config.more_skips else []
         for level, stages in enumerate(self.down):
-            for stage in stages:
+            for stage in stages.children():
                 h = stage(h, features)
                 skips.append(h)
             if level < len(self.shrink):
@@ -207,7 +208,7 @@ class UNet(nn.Module):
         for stage in self.middle:
             h = stage(h, features)
         for level, stages in enumerate(self.up):
-            for stage in stages:
+            for stage in stages.children():
                 h = stage(torch.cat([h, skips.pop()], dim=1), features)
             if level < len(self.grow):
                 h = self.grow[level](h)
