@@ -45,7 +45,7 @@ EXERCISES = (
         mutants=(
             Mutant(
                 lambda x_0, noise, alpha: alpha * x_0 + (1 - alpha) * noise,
-                "Not alpha + sigma has to be 1. What adds up are variances, the squares alpha**2 and sigma**2.",
+                "alpha + sigma = 1 is not it: what adds up are variances, the squares alpha**2 and sigma**2.",
                 agrees_on=(_CLEAN, _NOISE),
             ),
             Mutant(
@@ -55,7 +55,7 @@ EXERCISES = (
             ),
             Mutant(
                 lambda x_0, noise, alpha: alpha * x_0 + (1 - alpha) ** 0.5 * noise,
-                "The image is multiplied by alpha; what does that do to its variance? Not alpha is left over from 1.",
+                "The image is multiplied by alpha; how much of a variance of 1 does that leave? It is not alpha.",
                 agrees_on=(_CLEAN, _NOISE),
             ),
             Mutant(
