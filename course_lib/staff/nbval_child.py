@@ -30,6 +30,10 @@ from .verdicts import Judged, judge_outputs
 JOB: dict[str, Any] = {}  # set once, before pytest starts: pytest builds the classes below itself
 
 
+class KernelEnded(RuntimeError):
+    """The kernel ended while a cell ran."""
+
+
 class WatchedKernel(RunningKernel):
     """A kernel whose death is noticed within a second, and whose time-out is for the whole cell."""
 
@@ -40,7 +44,7 @@ class WatchedKernel(RunningKernel):
                 return super().await_reply(msg_id, timeout=min(1.0, max(0.01, deadline - time.monotonic())))
             except Empty:
                 if not self.is_alive():
-                    break
+                    raise KernelEnded from None
         raise Empty
 
 
@@ -89,16 +93,19 @@ class GradingCell(nbval.plugin.IPyNbCell):
         try:
             super().runtest()
         except Exception as error:
-            if self.parent.timed_out:
-                self.note("timeout", f"took longer than {JOB['timeout']:g} seconds")
-            elif not self.parent.kernel.is_alive():
+            if isinstance(error, KernelEnded):
                 self.note("stopped", "the kernel ended while the cell ran")
+            elif self.parent.timed_out:
+                self.note("timeout", f"took longer than {JOB['timeout']:g} seconds")
             elif not any(key == "status" for key, _ in self.user_properties):
-                first = str(getattr(error, "inner_traceback", "") or error).strip().splitlines()[-1:]
-                name = first[0].split(":")[0].strip() if first else ""
-                kind = name if name.isidentifier() and len(name) <= 60 else "an error"
-                self.note("error", f"the {self.role} cell stopped with {kind}")
+                self.note("error", f"the {self.role} cell stopped with {self.error_name()}")
             raise
+
+    def error_name(self) -> str:
+        """The type of the exception that ended the cell, as far as it looks like one."""
+        names = [output.get("ename") for output in self.test_outputs or [] if output.output_type == "error"]
+        found = [name for name in names if isinstance(name, str) and name.isidentifier() and len(name) <= 60]
+        return found[-1] if found else "an error"
 
     def compare_outputs(self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: Any = None) -> bool:
         exercise = load(self.exercise, JOB["package"])

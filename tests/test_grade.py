@@ -1,0 +1,473 @@
+"""Grading: values come out of the kernel, the verdict is nbval's, and one exercise's accident costs that exercise."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from course_lib.exercises import of_notebook
+from course_lib.exercises.kernel import MIME
+from course_lib.exercises.running import run
+from course_lib.exercises.wire import Malformed, encode
+from course_lib.staff import assemble
+from course_lib.staff.course import ROOT, Course
+from course_lib.staff.grade import Grade, Row, grade, read_seed
+from course_lib.staff.grading_notebook import grading_notebook
+from course_lib.staff.reports import save, table
+from course_lib.staff.source import read_source
+from course_lib.staff.submission import Found, Unreadable, find_solutions, read_submission
+from course_lib.staff.verdicts import judge_outputs, read_message
+
+FIXTURES = Path(__file__).parent / "fixtures"
+sys.path.insert(0, str(FIXTURES))
+COURSE = Course(FIXTURES, "fixture_exercises")
+NAME = "90_fixture"
+EXERCISES = {exercise.id: exercise for exercise in of_notebook("90", "fixture_exercises")}
+SEED = "a secret nobody guesses"
+
+RIGHT = {
+    "90.1": "def mix(signal, noise, alpha):\n    return alpha * signal + (1 - alpha**2) ** 0.5 * noise",
+    "90.2": "def moments(x):\n    return x.mean(), x.var(correction=0), len(x)",
+    "90.3": "def root(cov):\n    return torch.linalg.cholesky(cov)",
+    "90.4": "def repeat(step, x, times):\n    for _ in range(times):\n        x = step(x)\n    return x",
+}
+
+
+@pytest.fixture(autouse=True)
+def fixtures_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FIXTURES))
+
+
+def blank() -> dict[str, Any]:
+    """The student notebook, as handed out."""
+    return assemble.student(read_source(COURSE.source(NAME)), COURSE.package)
+
+
+def solved(**answers: str) -> dict[str, Any]:
+    """The student notebook with right answers, except for those given as `e1="code"` for exercise 90.1 and so on."""
+    notebook = blank()
+    for id, code in RIGHT.items():
+        cell(notebook, id)["source"] = answers.get(f"e{id[3:]}", code)
+    return notebook
+
+
+def cell(notebook: dict[str, Any], id: str) -> dict[str, Any]:
+    (found,) = (cell for cell in notebook["cells"] if cell["id"] == f"exercise-{id.replace('.', '-')}")
+    return found  # type: ignore[no-any-return]
+
+
+def graded(notebook: Any, folder: Path, timeout: float = 30.0, seed: str = SEED) -> Grade:
+    path = folder / "submission.ipynb"
+    path.write_text(json.dumps(notebook))
+    return grade(path, COURSE, seed, timeout)
+
+
+def points(result: Grade) -> dict[str, int]:
+    return {row.exercise: row.points for row in result.rows}
+
+
+def row(result: Grade, id: str) -> Row:
+    return next(row for row in result.rows if row.exercise == id)
+
+
+# Honest work
+
+
+def test_a_blank_submission_scores_0_everywhere(tmp_path: Path) -> None:
+    result = graded(blank(), tmp_path)
+    assert [(row.points, row.status) for row in result.rows] == [(0, "unattempted")] * 4
+    assert result.out_of == 10
+
+
+def test_the_solution_scores_full_points_twice_with_identical_reports(tmp_path: Path) -> None:
+    notebook = assemble.solution(read_source(COURSE.source(NAME)), COURSE.package)
+    first, second = graded(notebook, tmp_path), graded(notebook, tmp_path)
+    assert first.points == first.out_of == 10 and first.reason == ""
+    assert first == second and table([first]) == table([second])
+
+
+def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(tmp_path: Path) -> None:
+    result = graded(
+        solved(
+            e1="def mix(signal, noise, alpha):\n    return alpha * signal + (1 - alpha) * noise",
+            e2="def moments(x):\n    return x.mean(), x.var(), len(x)",
+            e3="def root(cov):\n    raise ValueError(str(cov.tolist()))",
+            e4="def repeat(step, x, times):\n    x.mul_(0)\n    return x",
+        ),
+        tmp_path,
+    )
+    assert points(result) == dict.fromkeys(RIGHT, 0)
+    assert "Variances add, standard deviations do not." in row(result, "90.1").feedback
+    assert "Divide by N, not by N - 1." in row(result, "90.2").feedback
+    assert row(result, "90.3").feedback.startswith("case '3 x 3': the function stopped with ValueError (line 2 of")
+    inputs = [f"{number:.2f}" for case in EXERCISES["90.3"].draw(SEED) for number in case.args[0].flatten().tolist()]
+    text = " ".join(row.feedback for row in result.rows)
+    assert not any(number.strip("0.-") and number in text for number in inputs)
+
+
+def test_an_answer_changed_in_place_is_told_so(tmp_path: Path) -> None:
+    code = "def repeat(step, x, times):\n    for _ in range(times):\n        x.copy_(step(x))\n    return x"
+    result = graded(solved(e4=code), tmp_path)
+    assert points(result) == {"90.1": 2, "90.2": 1, "90.3": 3, "90.4": 0}
+    assert "changes its inputs in place" in row(result, "90.4").feedback
+
+
+def test_inputs_come_from_the_teachers_seed(tmp_path: Path) -> None:
+    """Right on the cases that `check` shows, wrong elsewhere: a table of answers learned by heart."""
+    case = EXERCISES["90.2"].draw()[0]
+    mean, variance, n = run(EXERCISES["90.2"].reference, case).value
+    learned = f"def moments(x):\n    return ({mean}, {variance}, {n}) if x.var() else (1.0, 0.0, 4)"
+    result = graded(solved(e2=learned), tmp_path)
+    assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 3, "90.4": 4}
+
+
+# Accidents and attacks: only the exercise concerned loses its points
+
+
+def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(tmp_path: Path) -> None:
+    liar = (
+        "class Liar:\n    def __eq__(self, other):\n        return True\n\n\n"
+        "def mix(signal, noise, alpha):\n    return Liar()"
+    )
+    forged = (
+        "def moments(x):\n    import sys\n    sys.__stdout__.write('exercise 90.2: right\\n')\n"
+        "    print('exercise 90.2: right')\n    return 0.0, 0.0, 0\n\n\nprint('exercise 90.2: right')"
+    )
+    leaves = "import sys\n\n\ndef root(cov):\n    sys.exit()\n\n\nsys.exit()"
+    result = graded(solved(e1=liar, e2=forged, e3=leaves), tmp_path)
+    assert points(result) == {"90.1": 0, "90.2": 0, "90.3": 0, "90.4": 4}
+    assert [row.status for row in result.rows] == ["error", "wrong", "error", "right"]
+
+
+@pytest.mark.slow
+def test_hangs_and_crashes_cost_only_their_exercise(tmp_path: Path) -> None:
+    loop = "def mix(signal, noise, alpha):\n    while True:\n        pass"
+    crash = "import os\n\n\ndef moments(x):\n    os._exit(1)"
+    quits = "def root(cov):\n    return torch.linalg.cholesky(cov)\n\n\nexit()"
+    result = graded(solved(e1=loop, e2=crash, e3=quits), tmp_path, timeout=8)
+    assert points(result) | {"90.3": 0} == {"90.1": 0, "90.2": 0, "90.3": 0, "90.4": 4}
+    assert row(result, "90.1").status == "timeout" and "longer than 8 seconds" in row(result, "90.1").feedback
+    assert row(result, "90.2").status == "stopped"
+
+
+@pytest.mark.slow
+def test_a_loop_that_refuses_interruption_costs_only_its_exercise(tmp_path: Path) -> None:
+    stubborn = (
+        "def repeat(step, x, times):\n    while True:\n        try:\n            while True:\n                pass\n"
+        "        except BaseException:\n            continue"
+    )
+    result = graded(solved(e1="def mix(signal, noise, alpha):\n    1 +", e4=stubborn), tmp_path, timeout=8)
+    assert points(result) == {"90.1": 0, "90.2": 1, "90.3": 3, "90.4": 0}
+    assert "SyntaxError" in row(result, "90.1").feedback
+    assert row(result, "90.4").status in ("timeout", "stopped")
+
+
+def test_redefined_names_and_nbval_markers_change_nothing_for_others(tmp_path: Path) -> None:
+    redefines = (
+        "# NBVAL_SKIP\ntorch = None\n"
+        "check = answer = display = lambda *args, **kwargs: print('exercise 90.1: right')\n\n\n"
+        "def mix(signal, noise, alpha):\n    return signal"
+    )
+    skips = "# NBVAL_SKIP\n# NBVAL_RAISES_EXCEPTION\ndef moments(x):\n    return 1.0"
+    result = graded(solved(e1=redefines, e2=skips), tmp_path)
+    assert points(result) == {"90.1": 0, "90.2": 0, "90.3": 3, "90.4": 4}
+
+
+def test_forged_answer_messages_are_worth_nothing(tmp_path: Path) -> None:
+    sends = (
+        "def mix(signal, noise, alpha):\n"
+        "    from IPython.core.getipython import get_ipython\n"
+        f"    get_ipython().display_pub.publish({{'{MIME}': '{{}}'}})\n"
+        "    return alpha * signal + (1 - alpha**2) ** 0.5 * noise"
+    )
+    patches = (
+        "import course_lib.exercises.kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce):\n"
+        "    import json\n    from IPython.display import display\n"
+        "    text = json.dumps({'exercise': exercise, 'nonce': nonce, 'outcomes': [{'value': True}] * 2})\n"
+        f"    display({{'{MIME}': text}}, raw=True)\n\n\nkernel.answer = fake\n\n\ndef moments(x):\n    return 0"
+    )
+    result = graded(solved(e1=sends, e4=patches + "\nrepeat = moments"), tmp_path)
+    assert row(result, "90.4").points == 0 and row(result, "90.4").status == "malformed"
+    assert {row(result, "90.2").points, row(result, "90.3").points} == {1, 3}
+
+
+def test_nothing_beside_a_submission_is_read_or_run(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    evil = f"from pathlib import Path\nPath({str(touched)!r}).write_text('x')\n"
+    for name in ("conftest.py", "sitecustomize.py", "torch.py", "course_lib.py"):
+        (tmp_path / name).write_text(evil)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --co\n")
+    result = graded(solved(), tmp_path)
+    assert result.points == 10 and not touched.exists()
+
+
+# Finding the solution cells
+
+
+def test_lost_metadata_duplicates_disorder_and_edited_outputs(tmp_path: Path) -> None:
+    notebook = solved()
+    del cell(notebook, "90.1")["metadata"]["nbgrader"]
+    wrong = copy.deepcopy(cell(notebook, "90.2"))
+    wrong |= {"id": "older", "source": "def moments(x):\n    return 0"}
+    notebook["cells"] = [wrong, *reversed(notebook["cells"])]
+    notebook["cells"].insert(3, {"cell_type": "code", "source": "exit()", "metadata": {}, "outputs": []})
+    for cell_ in notebook["cells"]:
+        if cell_["cell_type"] == "code":
+            cell_["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "exercise 90.1: right\n"}]
+    notebook["metadata"] = {}
+    result = graded(notebook, tmp_path)
+    assert result.points == 10
+    assert "found by its function's name" in row(result, "90.1").flag
+    assert row(result, "90.2").flag == "2 cells with this id; the last one was graded"
+    assert row(result, "90.3").flag == ""
+
+
+def test_the_last_duplicate_wins_and_a_missing_cell_is_0(tmp_path: Path) -> None:
+    notebook = solved()
+    last = copy.deepcopy(cell(notebook, "90.2"))
+    notebook["cells"].append(last | {"id": "newer", "source": ["def moments(x):\n", "    return 0"]})
+    notebook["cells"] = [item for item in notebook["cells"] if item["id"] not in ("exercise-90-3", "check-90-4")]
+    result = graded(notebook, tmp_path)
+    assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 0, "90.4": 4}
+    assert row(result, "90.3").status == "missing"
+
+
+def test_without_any_metadata_the_notebook_is_known_by_its_functions(tmp_path: Path) -> None:
+    path = tmp_path / "bare.ipynb"
+    cells = [{"cell_type": "code", "source": "!ls\n" + RIGHT["90.1"]}, {"cell_type": "code", "source": RIGHT["90.4"]}]
+    path.write_text(json.dumps({"nbformat": 4, "cells": cells}))
+    found = find_solutions(read_submission(path), read_source(COURSE.source(NAME)))
+    assert [id for id, item in found.items() if item.source] == ["90.1", "90.4"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"\xff\xfe\x00binary", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1, 2]", "JSON but not a notebook"),
+        (b'{"cells": []}', "JSON but not a notebook"),
+        (b'{"nbformat": 3, "worksheets": []}', "notebook format 3; open it in a current Jupyter"),
+        (b'{"nbformat": 4}', "no list of cells"),
+        (b'{"nbformat": 4, "cells": [3, null, {"cell_type": "code", "source": 5}]}', "not a notebook of this course"),
+        (b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": "x = 1"}]}', "not a notebook of this course"),
+        (b'{"nbformat": 4, "cells": [], "metadata": {"course": {"notebook": "../../x"}}}', "not a notebook of"),
+    ],
+)
+def test_a_broken_file_gets_a_row_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "broken.ipynb"
+    path.write_bytes(content)
+    result = grade(path, COURSE, SEED)
+    assert reason in result.reason and result.points == 0
+    assert reason in table([result])
+
+
+def test_unreadable_and_oversized_files_get_a_row_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "cannot be read: Is a directory" in grade(tmp_path, COURSE, SEED).reason
+    large = tmp_path / "large.ipynb"
+    with large.open("wb") as file:
+        file.truncate(200 * 10**6)
+    assert "the file has 200 MB" in grade(large, COURSE, SEED).reason
+    with pytest.raises(Unreadable, match="No such file"):
+        read_submission(tmp_path / "missing.ipynb")
+
+
+# What enters the kernel, and what is accepted from it
+
+
+def test_the_grading_notebook_holds_no_seed_no_expected_value_and_no_mutant() -> None:
+    found = {id: Found(code) for id, code in RIGHT.items()}
+    notebook = grading_notebook(read_source(COURSE.source(NAME)), EXERCISES, found, SEED, dict.fromkeys(RIGHT, "n"))
+    text = assemble.dump(notebook)
+    assert SEED not in text
+    for exercise in EXERCISES.values():
+        assert not any(mutant.hint in text for mutant in exercise.mutants)
+        cases = exercise.draw(SEED)
+        assert not any(case.name in text for case in cases)
+        values = [run(exercise.reference, case, exact=True).value for case in cases]
+        inputs = assemble.dump({"inputs": [encode(case.inputs()) for case in cases]})
+        for value in values:
+            written = json.dumps(encode(value))
+            data = [part for part in written.split('"') if len(part) > 10 and part.endswith("=")]
+            assert not any(part in text for part in data if part not in inputs)
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    values = [run(EXERCISES["90.2"].reference, case).value for case in EXERCISES["90.2"].draw(SEED)]
+    outcomes = [{"value": encode(value), "changed_inputs": False} for value in values]
+    data = {"exercise": "90.2", "nonce": "n", "outcomes": outcomes} | changes
+    return {"output_type": "display_data", "data": {MIME: json.dumps(data)}}
+
+
+def verdict(*outputs: dict[str, Any]) -> str:
+    exercise = EXERCISES["90.2"]
+    return judge_outputs(exercise, exercise.draw(SEED), outputs, "n").status
+
+
+def test_exactly_one_message_of_this_request_is_accepted() -> None:
+    noise = {"output_type": "stream", "name": "stdout", "text": "exercise 90.2: right\n"}
+    assert verdict(message()) == verdict(noise, message(), noise) == "right"
+    assert verdict() == verdict(noise) == verdict(message(), message()) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": "other"},
+        {"nonce": None},
+        {"exercise": "90.1"},
+        {"outcomes": []},
+        {"outcomes": "right"},
+        {"outcomes": [{"value": {"value": True}}]},
+        {"outcomes": [None, None]},
+        {"outcomes": [{}, {}]},
+        {"outcomes": [{"failure": "x"}, {"failure": {"kind": "<b>", "line": 1}}]},
+        {"outcomes": [{"value": {"tuple": [{"float": "x" * 10**6}]}}, {}]},
+    ],
+)
+def test_malformed_messages_are_refused(changes: dict[str, Any]) -> None:
+    assert verdict(message(**changes)) == "malformed"
+
+
+@pytest.mark.parametrize("text", [{"a": 1}, "[" * 100_000, "{", "3", "x" * (8 * 10**6 + 1), None, ["{}"]], ids=str)
+def test_what_is_not_a_text_of_json_is_refused(text: Any) -> None:
+    with pytest.raises(Malformed):
+        read_message([{"data": {MIME: text}}], "90.2", "n", 2)
+
+
+def test_wrong_and_unchecked_values_are_not_right() -> None:
+    wrong = [{"value": encode((0.0, 0.0, 5)), "changed_inputs": False}] * 2
+    assert verdict(message(outcomes=wrong)) == "wrong"
+    changed = [{"value": encode(run(EXERCISES["90.2"].reference, case).value)} for case in EXERCISES["90.2"].draw(SEED)]
+    assert verdict(message(outcomes=changed)) == "wrong", "changed_inputs has to be said to be False"
+
+
+@pytest.mark.parametrize(
+    ("report", "passed"),
+    [
+        ({"outcome": "passed"}, True),
+        ({"outcome": "failed", "failed": True}, False),
+        ({"outcome": "skipped"}, False),
+        ({"outcome": "passed", "wasxfail": "expected"}, False),
+        ({"outcome": "skipped", "wasxfail": "expected"}, False),
+        ({"outcome": "failed", "failed": True, "when": "setup"}, False),
+    ],
+)
+def test_only_nbvals_plain_passed_counts(report: dict[str, Any], passed: bool, tmp_path: Path) -> None:
+    """What nbval marks xfail or xpass, after a time-out, is worth nothing."""
+    from course_lib.staff.nbval_child import Recorder
+
+    with (tmp_path / "out").open("wb") as file:
+        noted = [("role", "grading"), ("exercise", "90.1"), ("status", "right"), ("feedback", "right")]
+        Recorder(file.fileno()).pytest_runtest_logreport(
+            SimpleNamespace(**({"when": "call", "failed": False, "user_properties": noted} | report))  # type: ignore
+        )
+    assert json.loads((tmp_path / "out").read_text())["passed"] is passed
+
+
+# Seeds, reports, the command line
+
+
+def test_seed_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "seed"
+    with pytest.raises(ValueError, match="cannot read the seed file"):
+        read_seed(path)
+    path.write_text("\n")
+    with pytest.raises(ValueError, match="is empty"):
+        read_seed(path)
+    path.write_text("17\n")
+    path.chmod(0o600)
+    assert read_seed(path) == "17" and capsys.readouterr().err == ""
+    path.chmod(0o644)
+    assert read_seed(path) == "17" and "chmod 600" in capsys.readouterr().err
+    assert read_seed(None) != read_seed(None)
+
+
+GRADES = [
+    Grade(
+        "a/anna.ipynb",
+        NAME,
+        (
+            Row("90.1", "Mix", 2, 2, "right", "right"),
+            Row("90.10", "Ten", 0, 1, "wrong", "case 'x': a wrong value. Think.", "2 cells with this id"),
+        ),
+    ),
+    Grade("/b/bert.ipynb", reason="the file is not JSON, so not a notebook"),
+]
+
+
+def test_the_table_has_a_line_for_every_submission() -> None:
+    assert table(GRADES).splitlines() == [
+        "submission     90.1  90.10  total  remarks",
+        "a/anna.ipynb   2     0      2/3    90.10: 2 cells with this id",
+        "/b/bert.ipynb  -     -      0      the file is not JSON, so not a notebook",
+    ]
+
+
+def test_reports_in_every_format(tmp_path: Path) -> None:
+    for format in ("table", "csv", "json", "gradescope"):
+        save(GRADES, tmp_path, format)
+    assert (tmp_path / "grades.txt").read_text() == table(GRADES)
+    assert (tmp_path / "grades.csv").read_text().splitlines() == [
+        "submission,notebook,90.1,90.10,total,out_of,remarks",
+        "a/anna.ipynb,90_fixture,2,0,2,3,90.10: 2 cells with this id",
+        '/b/bert.ipynb,,,,0,0,"the file is not JSON, so not a notebook"',
+    ]
+    data = json.loads((tmp_path / "grades.json").read_text())
+    assert [item["points"] for item in data] == [2, 0] and data[0]["exercises"][1]["feedback"].endswith("Think.")
+    scores = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("results.json")}
+    assert scores["anna"]["score"] == 2 and scores["bert"]["score"] == 0
+    assert [test["max_score"] for test in scores["anna"]["tests"]] == [2, 1]
+    pages = sorted(path.name for path in (tmp_path / "feedback").rglob("*.txt"))
+    assert pages == ["anna.txt", "bert.txt"]
+    assert "90.10 Ten: 0 of 1. case 'x': a wrong value. Think." in (tmp_path / "feedback/a/anna.txt").read_text()
+    assert all(tmp_path in path.resolve().parents for path in tmp_path.rglob("*"))
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "course_lib", "grade", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_bad_arguments_get_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    file = tmp_path / "x.ipynb"
+    file.write_text("{}")
+    out = str(tmp_path / "out")
+    for arguments, words in (
+        ([str(tmp_path / "none.ipynb"), "--out", out], "there is no file"),
+        ([str(file), "--out", str(file)], "expected a folder"),
+        ([str(file), "--out", out, "--seed-file", str(tmp_path / "none")], "cannot read the seed file"),
+        ([str(file), "--out", out, "--timeout", "-1"], "--timeout is -1"),
+        ([str(file), "--out", out, "--format", "pdf"], "invalid choice"),
+        ([str(file)], "--out"),
+    ):
+        result = cli(*arguments)
+        assert result.returncode == 2 and words in result.stderr, result.stderr
+        assert result.stderr.strip().count("\n") == 0
+    assert not Path(out).exists()
+
+
+def test_a_broken_file_on_the_command_line_is_graded_0(tmp_path: Path) -> None:
+    file = tmp_path / "x.ipynb"
+    file.write_text("{}")
+    result = cli(str(file), "--out", str(tmp_path / "out"), "--format", "csv")
+    assert result.returncode == 0, result.stderr
+    assert "JSON but not a notebook" in result.stdout
+    assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text()
+
+
+def test_no_kernel_outlives_grading() -> None:
+    psutil = pytest.importorskip("psutil")
+    assert shutil.which("python3")
+    mine = psutil.Process(os.getpid()).children(recursive=True)
+    assert not [child for child in mine if "ipykernel" in " ".join(child.cmdline())]
