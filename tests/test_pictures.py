@@ -1,0 +1,42 @@
+"""The course's own pictures are those its scripts make, and say the same as the notebooks."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from course_lib.staff import pictures
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = (ROOT / "notebooks/source/00_start_here.py").read_text(encoding="utf-8")
+
+
+def test_the_map_of_the_notebook_is_the_one_of_the_readme():
+    assert (pictures.IMAGES / "course_map.png").read_bytes() == (pictures.ASSETS / "course_map.png").read_bytes()
+
+
+def test_the_shipped_map_is_what_the_script_draws(tmp_path):
+    """Up to what another version of the drawing library may change: the mean grey of blocks of 30 x 30 pixels."""
+    assert pictures.main(["map", "--out", str(tmp_path / "map.png")]) == 0
+    drawn, shipped = (blocks(path) for path in (tmp_path / "map.png", pictures.ASSETS / "course_map.png"))
+    assert drawn.shape == shipped.shape and abs(drawn - shipped).max() < 40 and abs(drawn - shipped).mean() < 1
+
+
+def blocks(path: Path) -> np.ndarray:
+    grey = np.asarray(Image.open(path).convert("L"), dtype=float)
+    height, width = (side // 30 for side in grey.shape)
+    return grey[: height * 30, : width * 30].reshape(height, 30, width, 30).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize(("number", "name"), [(number, name) for number, name, _ in pictures.STATIONS])
+def test_the_notebooks_of_the_map_have_the_names_of_the_tables(number, name):
+    assert re.search(rf"^# \| {number} {name} \|", NOTEBOOK, re.MULTILINE)
+    assert re.search(rf"^\| {number} {name} \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"{number} {name}" in pictures.MAP_ALT
+
+
+def test_an_unknown_model_is_refused_in_one_line(capsys):
+    assert pictures.main(["strip", "--model", "nonsense"]) == 2
+    assert re.fullmatch(r"error: no model called 'nonsense'.*\n", capsys.readouterr().err)
