@@ -1,0 +1,1726 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 DDPM: predict the noise
+#
+# Four notebooks have prepared this one. You can noise a picture in one jump (03), you know the Gaussian that leads one
+# step back once the clean picture is known (03), and you know what a model pays, in nats, for not knowing it (04). What is
+# missing is the network, and the small set of decisions that turned diffusion from an idea of 2015 into the image
+# generators of today. Most of them are in one paper: *Denoising Diffusion Probabilistic Models* (Ho, Jain and Abbeel
+# 2020). By the end of this page you will have trained one yourself, on the machine in front of you, and you will know for
+# each line of it what would happen without it.
+#
+# **After this notebook you can**
+#
+# * say four things a network may predict, convert between them, and choose one for a reason;
+# * go from the evidence lower bound to the one-line loss $\lVert\epsilon-\epsilon_\theta\rVert^2$, and say what was thrown away;
+# * read a real UNet: where its parameters sit, what its operations cost, how it is told the noise level;
+# * train it in about a minute, sample from it with any sampler of the family, and scrub through what happens;
+# * judge samples with three numbers, and know how each of them can fool you;
+# * tell memorising from generalising, and find out by measurement why samples are noise.
+#
+# **You need** notebook 03 (`alpha`, `sigma`, the bridge), the result of 04 (each step costs a KL between two Gaussians), and
+# 02's conditioning of one Gaussian on another.
+#
+# **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under three minutes on
+# two CPU cores; one cell trains for a minute.
+
+# %% [markdown]
+# Run this first. It only imports; the exercises may use every name in it.
+
+# %% tags=["setup"]
+try:
+    import torch
+
+    import course_lib
+except ModuleNotFoundError as missing:
+    sentence = f"Wrong kernel: it has no `{missing.name}`; start JupyterLab by `make lab`, or pick the course's kernel."
+    missing._render_traceback_ = lambda *_: [sentence]
+    raise
+
+import math
+from itertools import pairwise
+
+from IPython.display import display
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from course_lib import metrics, plotting, toys
+from course_lib.checkpoint import load_model
+from course_lib.data import digits
+from course_lib.exercises import check, equation
+from course_lib.gaussian import Gaussian, Isotropic, Mixture, condition, per_sample
+from course_lib.objective import decoder_term, simple, step_term, step_weight
+from course_lib.oracle import empirical_denoiser, empirical_weights, gaussian_denoiser, mixture_denoiser
+from course_lib.parametrization import Parametrization, Prediction, Preconditioning, clip, network_denoiser
+from course_lib.plotting import beside, to_unit
+from course_lib.recorded import recorded
+from course_lib.sampling import State, ddim, ddpm, first_order, fresh_noise, heun, last, renoise, sample
+from course_lib.schedule import Cosine, Linear, Marginal, Straight, Table, Truncated
+from course_lib.schedule import bridge, bridge_weights, jump, kernel, linear_betas, log_snr_times
+from course_lib.scrubber import scrub
+from course_lib.training import Ema, TrainConfig, train, warmed_decay
+from course_lib.unet import PRESETS, Attention, UNet, parameter_count
+
+# %% [markdown]
+# Nine thousand digits to learn from, a thousand that no network of this course has ever seen, and one schedule for most of
+# the page: Nichol and Dhariwal's cosine, stopped shortly before `alpha` reaches 0.
+
+# %%
+train_set, held_back = digits("train"), digits("held_back")
+schedule = Truncated(Cosine())
+print(f"{len(train_set):,} digits to train on, {len(held_back):,} held back, each {tuple(train_set.images.shape[1:])}")
+print(f"at t = 1 the signal is scaled by {float(schedule(1.0).alpha):.3f}, the noise by {float(schedule(1.0).sigma):.3f}")
+
+# %% [markdown]
+# ## 1. Four targets, one network
+#
+# *If you know the noisy picture, then knowing the clean picture, the noise, or the bridge's mean is one and the same
+# knowledge.*
+#
+# The network sees $x_t = \alpha_t x_0 + \sigma_t\epsilon$ and the noise level. To go one step back we need the mean of the bridge
+# $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$ and $x_0$. The network does not know
+# $x_0$, so it must guess something. What should it be asked for? Four answers are in use:
+#
+# | target | what it is | from $x_0$ and $\epsilon$ |
+# |---|---|---|
+# | $x_0$ | the clean picture | $x_0$ |
+# | $m_s$ | the mean of the bridge from $t$ back to $s$ | $w_t x_t + w_0 x_0$ |
+# | $\epsilon$ | the noise that was added | $\epsilon$ |
+# | $v$ | the "velocity" (Salimans and Ho 2022) | $\alpha_t\epsilon - \sigma_t x_0$ |
+#
+# Look at them for one digit. Which row would you find hardest to draw by hand, given the top row, on the left? And on the
+# right?
+
+# %%
+rng = torch.Generator().manual_seed(5)
+digit, times = train_set.images[7:8].double(), torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
+x_0, noise = digit.expand(5, -1, -1, -1), torch.randn(1, 1, 28, 28, generator=rng, dtype=torch.float64).expand(5, -1, -1, -1)
+now, before = schedule(times), schedule(0.8 * times)  # t, and an earlier s for the bridge
+x_t = jump(x_0, now, noise)
+truth = Prediction(x_0, noise)
+plotting.strip(
+    {
+        "x_t": to_unit(x_t), "x_0": to_unit(x_0), "bridge mean": to_unit(bridge(before, now, x_0, x_t).mean),
+        "noise / 2": to_unit(noise / 2), "v / 2": to_unit(truth.v(now) / 2),
+    },
+    labels=[f"t = {t:.2f}" for t in times], cell=0.9,
+    alt="Five noise levels of one digit: x_t fades into noise; x_0 and the noise stay the same; v is noise on the left and minus the digit on the right",
+)  # fmt: skip
+
+# %% [markdown]
+# The bridge's mean is nearly $x_t$ itself: to predict it is to repeat the input with a tiny correction. The noise is hard to
+# see on the left, where there is hardly any, and on the right it *is* the input. $x_0$ is the other way round. And $v$
+# changes sides: noise on the left, minus the digit on the right. It is always the part that you cannot see.
+#
+# ### Converting is arithmetic
+#
+# Two unknowns, $x_0$ and $\epsilon$, and two equations: whichever is given, the others follow. Where the variance is preserved,
+# $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\epsilon)$ turned by an angle, so turning it back gives
+#
+# $$x_0 = \alpha_t x_t - \sigma_t v,\qquad \epsilon = \sigma_t x_t + \alpha_t v. \tag{05.1}$$
+
+# %% tags=["nbval-check-output"]
+v = truth.v(now)
+alpha, sigma = per_sample(now.alpha, x_t), per_sample(now.sigma, x_t)
+equation("05.1", (alpha * x_t - sigma * v, sigma * x_t + alpha * v), (x_0, noise))
+
+# %% [markdown]
+# Why "velocity"? Write $\alpha=\cos\varphi$, $\sigma=\sin\varphi$. As $\varphi$ goes from 0 to a quarter turn, $x_\varphi$ walks on an
+# arc from the picture to the noise, and $v$ is the direction in which it is walking:
+#
+# $$v = \frac{\mathrm d}{\mathrm d\varphi}\bigl(\cos\varphi\; x_0 + \sin\varphi\;\epsilon\bigr). \tag{05.2}$$
+#
+# The check differentiates by automatic differentiation instead of by hand.
+
+# %% tags=["nbval-check-output"]
+angle = torch.atan2(now.sigma, now.alpha)
+_, velocity = torch.func.jvp(
+    lambda a: per_sample(a.cos(), x_0) * x_0 + per_sample(a.sin(), x_0) * noise, (angle,), (torch.ones(5).double(),)
+)
+equation("05.2", velocity, v)
+
+# %%
+arc = torch.linspace(0, math.pi / 2, 50)
+angles = torch.tensor([0.15, 0.8, 1.4])
+start = torch.stack([angles.cos(), angles.sin()], 1)  # x_t in the plane spanned by x_0 (right) and the noise (up)
+ahead = torch.stack([-angles.sin(), angles.cos()], 1)  # v: a quarter turn further
+arrows = {f"v at t where alpha = {a.cos():.2f}": torch.stack([p, p + 0.45 * d])[None] for a, p, d in zip(angles, start, ahead)}
+plotting.paths(
+    arrows, points=torch.stack([arc.cos(), arc.sin()], 1), limits=(-0.6, 1.4, -0.2, 1.6),
+    xlabel="amount of x_0", ylabel="amount of noise",
+    alt="A quarter circle from the clean picture on the right to the noise at the top; v is tangent to it, pointing to the noise at first and away from the picture at last",
+)  # fmt: skip
+
+# %% [markdown]
+# <details><summary><b>Question.</b> At t = 1 of a schedule that ends in pure noise (alpha = 0), which of the four still tell you
+# something about x_0?</summary>
+#
+# $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\epsilon$, so a perfect answer is a copy of the input, and
+# $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from `alpha = 0`; this is why the
+# schedule above stops just before, and why the library raises an error instead of returning infinities. The bridge's mean depends on $x_0$
+# with the weight $w_0$, which is small but not zero.
+# </details>
+#
+# ### Ho et al.'s way of writing it
+#
+# In the paper you meet the bridge's mean as a function of the noise. For one step, $s=t-1$, with $\beta_t=1-(\alpha_t/\alpha_{t-1})^2$:
+#
+# $$m_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Bigl(x_t-\frac{\beta_t}{\sigma_t}\,\epsilon\Bigr). \tag{05.3}$$
+#
+# "Take away a little of the noise, then undo the shrinking." It is the same mean; only the name of the knowledge has changed.
+#
+# <details><summary>Proof</summary>
+#
+# Let $r=\alpha_t/\alpha_s=\sqrt{1-\beta}$. Notebook 03: $w_t=r\sigma_s^2/\sigma_t^2$ and $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance
+# is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into $w_tx_t+w_0x_0$.
+#
+# *The factor of $\epsilon$*: $-w_0\sigma_t/\alpha_t=-\dfrac{\alpha_s\beta}{\alpha_t\sigma_t}=-\dfrac{\beta}{r\sigma_t}$.
+#
+# *The factor of $x_t$*: $w_t+\dfrac{w_0}{\alpha_t}=\dfrac{r\sigma_s^2}{\sigma_t^2}+\dfrac{\beta}{r\sigma_t^2}=\dfrac{r^2\sigma_s^2+\beta}{r\sigma_t^2}=\dfrac{\sigma_t^2}{r\sigma_t^2}=\dfrac1r$.
+#
+# Together: $\frac1r\bigl(x_t-\frac{\beta}{\sigma_t}\epsilon\bigr)$. ∎
+# </details>
+
+# %% tags=["nbval-check-output"]
+ho = Table.from_betas(linear_betas(1000))  # Ho et al.'s schedule: row t of alpha and sigma, row 0 clean
+t = torch.tensor([1, 10, 100, 500, 1000])
+beta, noisy = ho.betas[t - 1], jump(x_0, ho(t), noise)
+right = (noisy - per_sample(beta / ho(t).sigma, noisy) * noise) / per_sample((1 - beta).sqrt(), noisy)
+equation("05.3", bridge(ho(t - 1), ho(t), x_0, noisy).mean, right)
+
+# %% [markdown]
+# ### Exercise 05.1: conversions between the four (2 points)
+#
+# You are given one of the four targets, by name, and its value; return all four.
+
+# %% tags=["exercise-05.1"]
+def all_four(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (x_0, mean, eps, v), each of the shape of `x_t`, from the one of them that is known.
+
+    given     "x0", "mean", "eps" or "v"; `value` (B, ...) is its value
+    x_t       (B, ...) with x_t = alpha x_0 + sigma eps at the `later` marginal
+    earlier   alpha, sigma at time s, and
+    later     alpha, sigma at time t > s: each () or (B,), one number per image (use `per_sample(number, x_t)`)
+
+    mean is that of the bridge q(x_s | x_t, x_0): of_x_t * x_t + of_x_0 * x_0, where
+    `of_x_t, of_x_0, std = bridge_weights(earlier, later)`. v = alpha eps - sigma x_0.
+    Do not assume alpha**2 + sigma**2 = 1: one case has alpha = sigma = 0.5.
+    """
+    ### BEGIN SOLUTION
+    alpha, sigma = per_sample(later.alpha, x_t), per_sample(later.sigma, x_t)
+    of_x_t, of_x_0 = (per_sample(weight, x_t) for weight in bridge_weights(earlier, later)[:2])
+    if given == "x0":
+        x_0 = value
+    elif given == "mean":
+        x_0 = (value - of_x_t * x_t) / of_x_0
+    elif given == "eps":
+        x_0 = (x_t - sigma * value) / alpha
+    else:
+        x_0 = (alpha * x_t - sigma * value) / (alpha**2 + sigma**2)
+    eps = (x_t - alpha * x_0) / sigma
+    return x_0, of_x_t * x_t + of_x_0 * x_0, eps, alpha * eps - sigma * x_0
+    ### END SOLUTION
+
+# %% tags=["check-05.1"]
+check("05.1", all_four)
+
+# %% [markdown]
+# ### Same knowledge, different errors
+#
+# If they are all the same, why does it matter which one the network predicts? Because a network is never exact, and **the same
+# error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed, an error $\delta$ in $x_0$
+# is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are related by the signal-to-noise ratio:
+#
+# $$\lVert\hat\epsilon-\epsilon\rVert^2=\mathrm{snr}_t\,\lVert\hat x_0-x_0\rVert^2,\qquad
+# \lVert\hat v-v\rVert^2=(1+\mathrm{snr}_t)\,\lVert\hat x_0-x_0\rVert^2,\qquad
+# \lVert\hat m_s-m_s\rVert^2=w_0^2\,\lVert\hat x_0-x_0\rVert^2. \tag{05.4}$$
+#
+# The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\epsilon-\sigma x_0$ errs by $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and
+# $1/\sigma^2=1+\mathrm{snr}$.
+
+# %% tags=["nbval-check-output"]
+wrong_x0 = x_0 + 0.1 * torch.randn(x_0.shape, generator=rng, dtype=torch.float64)
+guess = Prediction.from_x0(wrong_x0, x_t, now)
+errors = [guess.eps - noise, guess.v(now) - v, (bridge(before, now, guess.x0, x_t).mean - bridge(before, now, x_0, x_t).mean)]
+squared = (wrong_x0 - x_0).square().flatten(1).sum(1)
+left = tuple(error.square().flatten(1).sum(1) for error in errors)
+equation("05.4", left, (now.snr * squared, (1 + now.snr) * squared, bridge_weights(before, now)[1] ** 2 * squared))
+
+# %% [markdown]
+# Read it as a price list: *training with equal care at every t on this target pays this much per unit of error in the
+# picture.* Look for where each curve crosses 1, and how many powers of ten it spans.
+
+# %%
+grid = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+level = schedule(grid)
+prices = {
+    "x_0": torch.ones_like(grid), "noise": level.snr, "v": 1 + level.snr,
+    "bridge mean, s = t - 0.01": bridge_weights(schedule(grid - 0.01), level)[1] ** 2,
+}  # fmt: skip
+plotting.curves(
+    prices, x=grid, yscale="log", xlabel="t", ylabel="price of an error in x_0",
+    alt="Weight of the squared error in x_0 over t on a log scale: flat for x_0, falling over eight powers of ten for the noise, levelling off at 1 for v, and small everywhere for the bridge's mean",
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+for t in (0.05, 0.5, 0.95):
+    here, row = schedule(t), [f"t = {t:.2f}"]
+    for name in ("x0", "eps", "v", "edm"):
+        row.append(f"{name} {float(Parametrization(name, sigma_data=0.5).error_weight(here)):9.3f}")
+    print("   ".join(row))
+
+# %% [markdown]
+# <details><summary><b>Question.</b> At t = 0.95 a network that predicts the noise makes a squared error of 0.01 per pixel. How
+# large is the error of the picture it stands for?</summary>
+#
+# Divide by the price 0.007 or so: about 1.5 per pixel, for pixels in [-1, 1]: the predicted picture is worthless, although
+# the loss looks small. Nothing is wrong with the model: at that noise level nobody can do much better. But it means two
+# things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0` that a noise-predicting
+# network implies can be far outside [-1, 1], which is why samplers clip it (section 10 shows how that goes wrong).
+# </details>
+#
+# ### Preconditioning: a target that is easy at every noise level
+#
+# Karras et al. (2022) turn the question around. Not: which of the named quantities shall we predict? But: **which combination is
+# equally hard at all noise levels?** Let the network $F$ see a scaled input, and let its answer be scaled and added to a scaled copy of the input:
+#
+# $$\hat x_0 = c_\text{skip}\,x_t + c_\text{out}\,F(c_\text{in}\,x_t).$$
+#
+# Three wishes fix the three factors, for data of standard deviation $\sigma_d$ (and mean zero: think of the mean picture
+# as subtracted):
+#
+# 1. the input has unit variance: $c_\text{in}=1/\sqrt{\alpha^2\sigma_d^2+\sigma^2}$;
+# 2. the target, $F^\star=(x_0-c_\text{skip}x_t)/c_\text{out}$, has unit variance: so $c_\text{out}$ is the standard deviation of $x_0-c_\text{skip}x_t$;
+# 3. errors of $F$ are amplified as little as possible: choose $c_\text{skip}$ so that $c_\text{out}$ is smallest.
+#
+# The third says: $c_\text{skip}\,x_t$ is the best linear guess of $x_0$. Notebook 02 has computed it, as the mean of a Gaussian
+# conditioned on a noisy observation, and $c_\text{out}$ is what remains, *the posterior's standard deviation*:
+#
+# $$c_\text{skip}=\frac{\alpha\sigma_d^2}{\alpha^2\sigma_d^2+\sigma^2},\qquad
+# c_\text{out}=\frac{\sigma\sigma_d}{\sqrt{\alpha^2\sigma_d^2+\sigma^2}}. \tag{05.5}$$
+#
+# So the network answers the question: *by how many standard deviations is the Gaussian guess off?* The check asks notebook 02's `condition`.
+
+# %% tags=["nbval-check-output"]
+sigma_d, here = 0.5, schedule(0.4)
+prior = Gaussian.spherical(torch.zeros(1, dtype=torch.float64), sigma_d)
+noise_cov, observe = (here.sigma**2).reshape(1, 1), here.alpha.reshape(1, 1)
+posterior = condition(prior, torch.ones(1, dtype=torch.float64), noise_cov, observe)  # what is x_0 once x_t = 1 is seen?
+factors = Preconditioning.of(here, sigma_d)
+equation("05.5", (factors.skip, factors.out), (posterior.mean[0], posterior.cov[0, 0].sqrt()))
+
+# %% [markdown]
+# <details><summary>The three wishes without notebook 02</summary>
+#
+# The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\epsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a parabola in $c$. Its derivative,
+# $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
+# we have $1-c\alpha=\sigma^2/D$, so $V=\dfrac{\sigma^4\sigma_d^2+\alpha^2\sigma_d^4\sigma^2}{D^2}=\dfrac{\sigma^2\sigma_d^2(\sigma^2+\alpha^2\sigma_d^2)}{D^2}=\dfrac{\sigma^2\sigma_d^2}{D}$. ∎
+# </details>
+#
+# Two measurements on the digits show what was gained. On the left, the size of each target. On the right, the share of a target's variance
+# that a *straight copy of the input, scaled*, explains: what the network gets for nothing. A target that is nearly a copy of
+# the input makes a small loss and teaches little. Look for a line that is flat at 1 on the left, and at 0 on the right.
+
+# %%
+images = train_set.images[:2000].double()
+mean_image = images.mean(0)
+sigma_data = float((images - mean_image).square().mean().sqrt())
+levels = Marginal.from_log_snr(torch.linspace(-8, 8, 33, dtype=torch.float64))
+size, copied = {name: [] for name in ("x0", "eps", "v", "edm")}, {name: [] for name in ("x0", "eps", "v", "edm")}
+for a, s in zip(levels.alpha, levels.sigma):
+    one, eps = Marginal(a, s), torch.randn(images.shape, generator=rng, dtype=torch.float64)
+    seen = jump(images - mean_image, one, eps)
+    for name in size:
+        target = Parametrization(name, sigma_data).output(images - mean_image, eps, one)
+        size[name].append(float(target.square().mean().sqrt()))
+        copied[name].append(float((target * seen).mean() ** 2 / (target.square().mean() * seen.square().mean())))
+beside(
+    plotting.curves(size, x=levels.log_snr, xlabel="log SNR", title="size of the target", size=(4.2, 3.0), alt="Standard deviation of four targets over the log signal-to-noise ratio: x_0 flat at 0.5, the noise flat at 1, v falling from 1 to 0.5 as noise grows, the preconditioned target flat at 1"),
+    plotting.curves(copied, x=levels.log_snr, xlabel="log SNR", title="explained by copying x_t", size=(4.2, 3.0), alt="Share of each target explained by the input: x_0 rises to 1 on the clean side, the noise to 1 on the noisy side, v at both ends partly, the preconditioned target stays at 0"),
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+print(f"standard deviation of a digit's pixel around the mean picture: {sigma_data:.3f}")
+print(f"largest share of the preconditioned target that a copy explains: {max(copied['edm']):.3f}")
+print(f"of the noise, at log SNR -8: {copied['eps'][0]:.3f}; of x_0, at log SNR 8: {copied['x0'][-1]:.3f}")
+
+# %% [markdown]
+# The preconditioned target has the same size everywhere and holds nothing that could be had by copying. There is one more
+# gift, at the start of training: a network whose last layer is initialised to zero answers $F=0$, and so the untrained
+# model already is the best *linear* denoiser. (`v` with unit-variance data is the same target with the opposite sign: put $\sigma_d=1$
+# into (05.5).) All networks of this course are trained this way.
+#
+# ### Exercise 05.2: the preconditioned prediction (2 points)
+
+# %% tags=["exercise-05.2"]
+def denoised(network, x_t: Tensor, marginal: Marginal, sigma_data: float) -> Tensor:
+    """Return x0_hat = c_skip x_t + c_out F(c_in x_t), of the shape of `x_t` (B, ...).
+
+    network     called as network(input, log_snr): input of the shape of x_t, log_snr of shape (B,), one number per image
+    marginal    alpha, sigma at the time of x_t: each () or (B,); `marginal.log_snr` has the same shape
+    sigma_data  standard deviation of the data, a number
+
+    Write c_skip, c_out and c_in yourself, from (05.5) and wish 1. `per_sample(number, x_t)` shapes () or (B,) so that it
+    multiplies images; `.expand(len(x_t))` turns () into (B,).
+    """
+    ### BEGIN SOLUTION
+    variance = (marginal.alpha * sigma_data) ** 2 + marginal.sigma**2
+    c_skip = marginal.alpha * sigma_data**2 / variance
+    c_out = marginal.sigma * sigma_data / variance.sqrt()
+    answer = network(per_sample(variance.rsqrt(), x_t) * x_t, marginal.log_snr.expand(len(x_t)))
+    return per_sample(c_skip, x_t) * x_t + per_sample(c_out, x_t) * answer
+    ### END SOLUTION
+
+# %% tags=["check-05.2"]
+check("05.2", denoised)
+
+# %% [markdown]
+# ## 2. From the bound to one line
+#
+# *The evidence lower bound is a sum of squared errors with weights; drop the weights and it works better.*
+#
+# Notebook 04 ended with a bound on $-\log p(x_0)$: a prior term, a decoder term, and for each step of the chain
+# $\mathrm{KL}\bigl(q(x_s\mid x_t,x_0)\,\Vert\,p(x_s\mid x_t)\bigr)$. The model $p(x_s\mid x_t)$ is the bridge with the network's guess $\hat x_0$ in the place of
+# $x_0$. Both are Gaussians with the same standard deviation, so only their means differ, and
+#
+# $$\mathrm{KL}=\tfrac12\bigl(\mathrm{snr}_s-\mathrm{snr}_t\bigr)\,\lVert x_0-\hat x_0\rVert^2. \tag{05.6}$$
+#
+# <details><summary>Complete derivation</summary>
+#
+# For two Gaussians with the same covariance $\tau^2I$ and means $m$, $\hat m$, the KL is $\lVert m-\hat m\rVert^2/(2\tau^2)$ (notebook 02, property (f):
+# the logarithm and the trace cancel the constant).
+#
+# The means are $w_tx_t+w_0x_0$ and $w_tx_t+w_0\hat x_0$, so $\lVert m-\hat m\rVert^2=w_0^2\lVert x_0-\hat x_0\rVert^2$ with $w_0=\alpha_sV/\sigma_t^2$, where
+# $V=\sigma_t^2-r^2\sigma_s^2$ is the kernel's variance and $r=\alpha_t/\alpha_s$. The bridge's variance is $\tau^2=\sigma_s^2V/\sigma_t^2$. Hence
+#
+# $$\frac{w_0^2}{2\tau^2}=\frac{\alpha_s^2V^2}{\sigma_t^4}\cdot\frac{\sigma_t^2}{2\sigma_s^2V}=\frac{\alpha_s^2V}{2\sigma_s^2\sigma_t^2}
+# =\frac{\alpha_s^2\sigma_t^2-\alpha_t^2\sigma_s^2}{2\sigma_s^2\sigma_t^2}=\frac12\Bigl(\frac{\alpha_s^2}{\sigma_s^2}-\frac{\alpha_t^2}{\sigma_t^2}\Bigr).\;∎$$
+#
+# No step used that the variance is preserved: it holds for every schedule.
+# </details>
+#
+# The check computes the left side as a KL between two Gaussians over all pixels, for a model that guesses wrongly on purpose.
+
+# %% tags=["nbval-check-output"]
+def wrong_denoiser(x_t, marginal):
+    return Prediction.from_x0(wrong_x0, x_t, marginal)
+
+
+equation("05.6", step_term(wrong_denoiser, x_0, x_t, before, now), 0.5 * (before.snr - now.snr) * squared)
+
+# %% [markdown]
+# Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\epsilon-\hat\epsilon\rVert^2/\mathrm{snr}_t$ by (05.4). Ho et al. give the model the variance
+# $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians differ in width too, which adds a constant that no
+# network can change:
+#
+# $$\mathrm{KL}=\frac{\beta_t}{2(1-\beta_t)\,\sigma_t^2}\,\lVert\epsilon-\hat\epsilon\rVert^2
+# +\frac d2\Bigl(\log\frac{\beta_t}{\tilde\beta_t}+\frac{\tilde\beta_t}{\beta_t}-1\Bigr). \tag{05.7}$$
+#
+# The first factor is their equation 12: from (05.3) the means differ by $\frac{\beta}{\sigma_t\sqrt{1-\beta}}$ times the error of the noise; square, and
+# divide by twice the model's variance $\beta$.
+
+# %% tags=["nbval-check-output"]
+t = torch.tensor([2, 10, 100, 500, 1000])
+noisy = jump(x_0, ho(t), noise)
+beta, tilde = ho.betas[t - 1], bridge_weights(ho(t - 1), ho(t))[2] ** 2
+miss = (Prediction.from_x0(wrong_x0, noisy, ho(t)).eps - noise).square().flatten(1).sum(1)
+constant = 784 / 2 * (torch.log(beta / tilde) + tilde / beta - 1)
+nats = step_term(wrong_denoiser, x_0, noisy, ho(t - 1), ho(t), step_std="beta")
+equation("05.7", nats, beta / (2 * (1 - beta) * ho(t).sigma ** 2) * miss + constant)
+
+# %% [markdown]
+# Now look at the factor in front of $\lVert\epsilon-\hat\epsilon\rVert^2$ over the thousand steps. If the bound is what we want, this is how much
+# each step's error matters. Look at the left end.
+
+# %%
+steps = torch.arange(2, 1001)
+of_beta = ho.betas[steps - 1] / (2 * (1 - ho.betas[steps - 1]) * ho(steps).sigma ** 2)
+of_bridge = step_weight(ho(steps - 1), ho(steps)) / ho(steps).snr
+plotting.curves(
+    {"bound, variance beta": of_beta, "bound, variance beta-tilde": of_bridge, "simple loss (times 0.01)": torch.full((999,), 0.01)},
+    x=steps, xscale="log", yscale="log", xlabel="t", ylabel="weight of the noise's squared error",
+    alt="Weights over the time step on log axes: both bounds fall from about one half or one at t = 2 to one hundredth at the end, the simple loss is flat",
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+print(f"the bound weighs step 2 against step 500 by a factor of {float(of_beta[0] / of_beta[498]):.3f}")
+share = of_bridge.cumsum(0) / of_bridge.sum()
+print(f"the first 20 of 999 steps hold {float(share[19]):.3f} of all the weight")
+
+# %% [markdown]
+# The bound spends most of its weight where the picture is almost clean, on noise too weak to see. That is honest accounting: pixels'
+# last bits cost as many nats as their first ones, and there are many pixels. But it is not what we look at in a picture. So Ho et
+# al. set all the weights to 1:
+#
+# $$L_\text{simple}=\mathbb E_{t,\,x_0,\,\epsilon}\,\bigl\lVert\epsilon-\epsilon_\theta(\alpha_tx_0+\sigma_t\epsilon,\;t)\bigr\rVert^2,\qquad t\text{ uniform}. \tag{05.8}$$
+#
+# In code: draw a time, draw noise, jump, ask, compare. Five lines. The check takes a "network" whose error is known: one
+# that always answers 0, so that the loss must be the mean of $\epsilon^2$.
+
+# %% tags=["nbval-check-output"]
+times = torch.randint(1, 1001, (64,), generator=rng)
+batch = train_set.images[:64].double()
+eps = torch.randn(batch.shape, generator=rng, dtype=torch.float64)
+
+
+def always_zero(x, log_snr):
+    return torch.zeros_like(x)
+
+
+equation("05.8", simple(always_zero, Parametrization("eps"), batch, ho(times), eps), eps.square().sum() / eps.numel())
+
+# %% [markdown]
+# <details><summary><b>Question.</b> Every target has a "simple" loss: set the weight of <i>its</i> squared error to 1. Is the simple loss of v
+# the same as that of the noise? Which cares more about the noisy end?</summary>
+#
+# By (05.4) they weigh $\lVert x_0-\hat x_0\rVert^2$ with $1+\mathrm{snr}$ and $\mathrm{snr}$: almost the same where the picture is clean, but at the
+# noisy end, where snr tends to 0, v still pays 1 per unit of error in the picture and the noise pays nothing. So "predict v" is two decisions at once: what the output
+# means, and how errors are weighed. The experiment below takes them apart.
+# </details>
+#
+# ### One integral, many losses
+#
+# Schedules and losses look like two choices. In training they are one. What counts is how often a noise level is visited, times
+# how much an error counts there. With $\lambda=\log\mathrm{snr}$ as the variable, and $e(\lambda)$ the mean squared error of $\hat x_0$ at that level,
+#
+# $$\mathbb E_{t\sim U(0,1)}\bigl[w(\lambda_t)\,e(\lambda_t)\bigr]=\int w(\lambda)\,e(\lambda)\;\Bigl\lvert\frac{\mathrm dt}{\mathrm d\lambda}\Bigr\rvert\,\mathrm d\lambda \tag{05.9}$$
+#
+# (substitution; Kingma and Gao 2023 collect what all published losses become). The check integrates both sides for data
+# $N(0, \sigma_d^2)$, where $e(\lambda)=c_\text{out}^2$ is known, once over $t$ and once over $\lambda$, through `time_at`, the inverse of the schedule.
+
+# %% tags=["nbval-check-output"]
+def paid(level):
+    return Preconditioning.of(level, 0.5).out ** 2 * (1 + level.snr)  # error of Gaussian data, at v's price
+
+
+t = torch.linspace(0.05, 1, 20_001, dtype=torch.float64)
+over_t = torch.trapezoid(paid(schedule(t)), t)
+log_snr = torch.linspace(float(schedule(1.0).log_snr), float(schedule(0.05).log_snr), 20_001, dtype=torch.float64)
+when = schedule.time_at(log_snr)
+over_levels = (paid(Marginal.from_log_snr(log_snr))[:-1] * (when[:-1] - when[1:])).sum()  # |dt/d log_snr| d log_snr
+equation("05.9", over_t, over_levels, rtol=1e-3)
+
+# %% [markdown]
+# Here are three recipes as weights on the picture's error over the noise levels, each scaled to its own maximum: Ho et al.'s (noise,
+# linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn from a log-normal law, which is what
+# this course trains with). Look for where each recipe spends its effort.
+
+# %%
+levels = torch.linspace(-9, 9, 181, dtype=torch.float64)
+at = Marginal.from_log_snr(levels)
+
+
+def visits(schedule):
+    return -torch.gradient(schedule.time_at(levels), spacing=(levels,))[0]
+
+
+log_ratio = -0.5 * levels  # log(sigma / alpha), drawn from N(-0.2, 1.1**2)
+log_normal = torch.exp(-0.5 * ((log_ratio + 0.2) / 1.1) ** 2)
+recipes = {
+    "noise, linear": at.snr * visits(Linear()), "v, cosine": (1 + at.snr) * visits(Cosine()),
+    "preconditioned, log-normal": (at.snr + 4) * log_normal, "bound": at.snr,
+}  # fmt: skip
+plotting.curves(
+    {name: (w * at.sigma**2 / (w * at.sigma**2).max()) for name, w in recipes.items()}, x=levels, xlabel="log SNR", ylabel="effort, relative to the highest",
+    alt="Relative effort over noise levels, measured in errors of v: the bound rises to the clean side and stays there, the three recipes in use are bumps around the middle",
+)  # fmt: skip
+
+# %% [markdown]
+# (For the eye, each weight is multiplied by $\sigma^2$, so that the height says how much an error of *v* counts.) The bound insists on the clean
+# side. Everything in use has its bump in the middle, where a blur becomes a picture.
+#
+# ### Does it matter? The published table, and ours
+#
+# Ho et al. trained the same network with four combinations, on CIFAR-10 (their table 2; IS, the Inception score, higher is better; FID, a Fréchet
+# distance in the features of an Inception network, lower is better; section 6 explains it):
+#
+# | objective | IS | FID |
+# |---|---|---|
+# | predict the bridge's mean, bound, fixed variance | 8.06 | 13.22 |
+# | predict the noise, bound, fixed variance | 7.67 | 13.51 |
+# | **predict the noise, simple loss** | **9.46** | **3.17** |
+#
+# (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain is
+# the weights', not the noise's: the second row predicts the noise as well.
+#
+# Our small replica crosses four targets with two weights on the digits: a `tiny` network, the same number of steps for each, three seeds.
+# It is **recorded** (made beforehand by a script; the line under the table says which), because it takes minutes. *Simple* weighs the target's own squared error by 1; *bound* weighs the
+# picture's error by snr, the bound's weight over noise levels. Both see the same noise levels. Before you unfold your opinion: which row
+# will win, and will it be clear?
+
+# %%
+replica = recorded("05_targets")
+for name, row in replica["results"].items():
+    print(f"{name:16s} Fréchet distance {row['mean']:6.2f} ± {row['spread']:.2f}   (seeds: {', '.join(f'{v:.2f}' for v in row['values'])})")
+print(f"recorded by: {replica['command']}\n{replica['settings']}")
+
+# %%
+names = list(replica["results"])
+plotting.bars(
+    {name: replica["results"][name]["mean"] for name in names}, errors={name: replica["results"][name]["spread"] for name in names},
+    ylabel="Fréchet distance", size=(7.2, 3.4), alt="Fréchet distance of the four targets with simple and with bound weights, with the spread over three seeds as error bars",
+)  # fmt: skip
+
+# %%
+for verdict in replica["verdicts"]:
+    print(verdict)
+
+# %% [markdown]
+# ### Exercise 05.3: the simple loss (2 points)
+#
+# The time and the noise are given, so that there is one right number.
+
+# %% tags=["exercise-05.3"]
+def noise_loss(network, schedule, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Return the simple loss (05.8), a 0-dimensional tensor: the mean over all images and pixels of |noise - prediction|**2.
+
+    network   predicts the noise: network(x_t, log_snr), with x_t (B, C, H, W) and log_snr (B,)
+    schedule  schedule(t) is the marginal at time t: .alpha, .sigma and .log_snr, each (B,)
+    x_0       clean images (B, C, H, W);  t (B,) their times;  noise (B, C, H, W) standard normal, drawn already
+
+    The network is shown x_t as it is, without preconditioning, and is told the log-SNR. Tables hand out float64: cast
+    the log-SNR to the images' type with `.to(x_0)`.
+    """
+    ### BEGIN SOLUTION
+    marginal = schedule(t)
+    x_t = jump(x_0, marginal, noise)
+    return (network(x_t, marginal.log_snr.to(x_0)) - noise).square().mean()
+    ### END SOLUTION
+
+# %% tags=["check-05.3"]
+check("05.3", noise_loss)
+
+# %% [markdown]
+# ## 3. The real UNet
+#
+# *A picture goes in and a picture of the same size comes out; in between, the network looks at it coarsely and finely, and is
+# told how noisy it is.*
+#
+# Notebook 01's hourglass had the right shape. The real one adds four things, each with a reason.
+#
+# ```
+#  x_t ── pack 2x2 ── conv ──●─────────────────────── concatenate ── blocks ── conv ── unpack ── F
+#                            └ block ──●───────────── concatenate ──┘ (up)
+#                                      └ halve ── block + attention ── middle ──┘
+#  log SNR ── sines and cosines ── two linear layers ── scale and shift inside every block
+# ```
+#
+# * **Residual blocks**: $x+\text{conv}(\ldots\text{conv}(\ldots x))$, each convolution preceded by a normalisation and a smooth kink (SiLU). A
+#   block that has learnt nothing passes its input on.
+# * **Skips by concatenation** from the way down to the way up, so that fine detail does not have to squeeze through the coarse levels.
+# * **Attention** at the coarse level: every place looks at every other. A stroke's two ends are far apart for a 3x3 convolution.
+# * **The noise level, everywhere**: not as an extra picture at the entrance, but as a scale and a shift after each block's second
+#   normalisation ("FiLM"). The same features, amplified or muted depending on how much noise there is.
+#
+# And two habits: each block's last layer, and the network's last layer, start at **zero**, so that training starts from the identity; and $2\times2$ pixels
+# are **packed** into channels at the entrance, so that the expensive layers work on $14\times14$. That makes two CPU cores enough.
+
+# %%
+tiny = PRESETS["tiny"]
+print(tiny)
+for name, config in PRESETS.items():
+    print(f"{name:6s} {parameter_count(UNet(config)):>12,} parameters, images must be multiples of {config.divisor} pixels")
+
+# %% [markdown]
+# Where do the parameters sit, and where does the time go? The second column counts multiplications and additions for one digit. Before you
+# look: will the coarse level (7 x 7, twice the channels) cost more or less than the fine one (14 x 14)?
+
+# %% tags=["nbval-check-output"]
+network = UNet(tiny).eval()
+with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    network(torch.zeros(1, 1, 28, 28), torch.zeros(1))
+cost = counter.get_flop_counts()
+parts = {"noise level": "noise_level", "stem": "stem", "down, 14 x 14": "down.0", "halve": "shrink.0", "down, 7 x 7": "down.1",
+         "middle, 7 x 7": "middle", "up, 7 x 7": "up.0", "double": "grow.0", "up, 14 x 14": "up.1", "head": "head"}  # fmt: skip
+flops = {name: sum(cost[f"UNet.{path}"].values()) if f"UNet.{path}" in cost else 0 for name, path in parts.items()}
+for name, path in parts.items():
+    inside = [key for key in cost if key.startswith(f"UNet.{path}.") and key.count(".") == path.count(".") + 2]
+    flops[name] = flops[name] or sum(sum(cost[key].values()) for key in inside)
+    print(f"{name:14s} {parameter_count(network.get_submodule(path)):>8,} parameters   {flops[name] / 1e6:6.2f} million operations")
+print(f"{'all':14s} {parameter_count(network):>8,} parameters   {counter.get_total_flops() / 1e6:6.2f} million operations")
+
+# %% [markdown]
+# (Attention's own products are not in the count: see the question below.) A $3\times3$ convolution from $c$ to $c'$ channels has $9cc'$
+# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the places:
+# equal cost, more parameters. That is why UNets double their channels when they halve the resolution.
+#
+# <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
+# on a 256 x 256 picture?</summary>
+#
+# Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to
+# nothing. At $14\times14$, sixteen times as much. At $256\times256$, $65{,}536^2$ pairs: four thousand million scores for one
+# layer. So attention stays at the coarse levels (`attn_levels`), or the whole model moves to a smaller latent picture.
+# </details>
+#
+# Attention is one formula. Each place holds a query, a key and a value, three linear maps of its features:
+#
+# $$\operatorname{attention}(Q,K,V)=\operatorname{softmax}\bigl(QK^\top/\sqrt{d}\bigr)\,V. \tag{05.10}$$
+#
+# A softmax over the places, then an average: you will meet the same shape again in section 7, where it is the exact denoiser of a data set.
+
+# %% tags=["nbval-check-output"]
+layer = Attention(channels=8, head_dim=4).double()
+nn.init.normal_(layer.out.weight, generator=rng)  # it starts at zero, which would hide the answer
+features = torch.randn(2, 8, 3, 3, generator=rng, dtype=torch.float64)
+Q, K, V = layer.qkv(layer.norm(features)).reshape(2, 3, 2, 4, 9).transpose(-1, -2).unbind(1)  # each (2, heads, 9, 4)
+mixed = (Q @ K.transpose(-1, -2) / math.sqrt(4)).softmax(-1) @ V
+by_hand = features + layer.out(mixed.transpose(-1, -2).reshape(2, 8, 3, 3))
+equation("05.10", layer(features), by_hand)
+
+# %% [markdown]
+# ### What zero buys
+#
+# A fresh network answers zero, exactly. With the preconditioned target its denoiser is then the best linear one: nothing has been
+# learned, and the loss starts at the size of the target instead of somewhere wild.
+
+# %% tags=["nbval-check-output"]
+edm = Parametrization("edm", sigma_data=0.5)
+fresh = network_denoiser(network, edm)
+with torch.no_grad():
+    guess, output = fresh(x_t.float(), now).x0, network(x_t.float(), now.log_snr.float())
+factors = Preconditioning.of(now, 0.5)
+print(f"largest output of a fresh network: {float(output.abs().max()):.3f}")
+print(f"its denoiser against c_skip x_t, largest difference: {float((guess - per_sample(factors.skip, x_t) * x_t).abs().max()):.3f}")
+
+# %% [markdown]
+# ### Is the noise level critical as an input?
+#
+# Predict first. One network has to denoise pictures with hardly any noise and pictures that are nothing but noise. Surely it must be told which is
+# which? Suppose you always told it the same level, in training and in sampling. What would happen?
+#
+# <details><summary>Have a guess, then unfold</summary>
+#
+# A picture of 784 pixels gives its noise level away. Most pixels near a digit's border are exactly $-1$ before noising, so the spread of, say, a hundred of
+# them after noising *is* $\sigma_t$, to within 7% ($1/\sqrt{2\cdot100}$). The next cell measures it. What the network loses is not the knowledge but the convenience: it must spend
+# capacity on estimating the level, and on turning its features up or down accordingly.
+# </details>
+
+# %% tags=["nbval-check-output"]
+border = torch.ones(28, 28, dtype=torch.bool)
+border[1:-1, 1:-1] = False
+times = torch.linspace(0.02, 0.98, 500, dtype=torch.float64)
+pictures = held_back.images[:500].double()
+noisy = jump(pictures, schedule(times), torch.randn(pictures.shape, generator=rng, dtype=torch.float64))
+measured = noisy[:, 0, border].std(dim=1)
+off = (measured / schedule(times).sigma - 1)[times > 0.1]
+print(f"{int(border.sum())} border pixels tell sigma to {float(off.square().mean().sqrt()):.3f} of its value; theory says {1 / math.sqrt(2 * 107):.3f}")
+
+# %% [markdown]
+# So nothing needs to be told that could not be seen. But is it as good? Recorded: the same network and budget, told the level and
+# not told it (a constant instead), three seeds, sampled with the two samplers that section 5 explains: DDIM, which takes the network at its word, and
+# DDPM, which stirs fresh noise in at every step.
+
+# %%
+ablation = recorded("05_noise_level")
+for name, row in ablation["results"].items():
+    print(f"{name:22s} Fréchet distance {row['mean']:6.2f} ± {row['spread']:.2f}   (seeds: {', '.join(f'{v:.2f}' for v in row['values'])})")
+for verdict in ablation["verdicts"]:
+    print(verdict)
+print(f"recorded by: {ablation['command']}\n{ablation['settings']}")
+
+# %% [markdown]
+# ## 4. Train it
+#
+# *Draw pictures, draw noise levels, draw noise; move the weights against the gradient; keep an average.*
+#
+# ### The average that you sample from
+#
+# The weights of the last step jitter: each step follows the noise of one batch. Sampling is done with a running average of the weights, an
+# *exponential moving average* (EMA): after the $k$-th step, $\bar w_k=d_k\bar w_{k-1}+(1-d_k)w_k$. Unrolled, the average after $n$ steps is a weighted mean of all weights there have been,
+#
+# $$\bar w_n=\Bigl(\prod_{k=1}^n d_k\Bigr)w_0+\sum_{j=1}^n(1-d_j)\Bigl(\prod_{k=j+1}^{n}d_k\Bigr)w_j, \tag{05.11}$$
+#
+# and its weights sum to 1. The check builds them for a decay with warm-up and compares with the update, done step by step.
+
+# %% tags=["nbval-check-output"]
+def shares(decays: Tensor) -> Tensor:
+    """How much w_0, w_1, .., w_n count in the average, (n + 1,)."""
+    later = decays.flip(0).cumprod(0).flip(0)  # product of d_j .. d_n
+    return torch.cat([later[:1], (1 - decays) * torch.cat([later[1:], torch.ones(1, dtype=later.dtype)])])
+
+
+decays = torch.tensor([warmed_decay(step, 0.9999) for step in range(1, 301)], dtype=torch.float64)
+walk = torch.randn(301, generator=rng, dtype=torch.float64).cumsum(0)
+average = walk[0]
+for d, w in zip(decays, walk[1:]):
+    average = d * average + (1 - d) * w
+equation("05.11", (average, 1.0), ((shares(decays) * walk).sum(), shares(decays).sum()))
+
+# %% [markdown]
+# Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what remains of the random
+# start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then the average always covers the most recent part of the run, whatever its length.
+
+# %% tags=["nbval-check-output"]
+n = 2000
+ramp = torch.tensor([warmed_decay(step, 0.9999) for step in range(1, n + 1)], dtype=torch.float64)
+constant = {0.99: shares(torch.full((n,), 0.99).double()), 0.9999: shares(torch.full((n,), 0.9999).double())}
+print(f"share of the random start after {n} steps: {float(constant[0.9999][0]):.3f} with 0.9999, {float(shares(ramp)[0]):.3f} with warm-up")
+print(f"half of the average is younger than {int((shares(ramp).flip(0).cumsum(0) < 0.5).sum())} steps with warm-up")
+
+# %%
+plotting.curves(
+    {"decay 0.99": constant[0.99][1:] + 1e-12, "decay 0.9999": constant[0.9999][1:], "0.9999 with warm-up": shares(ramp)[1:]},
+    x=torch.arange(1, n + 1), yscale="log", xlabel="step of training", ylabel="share in the final average",
+    alt="Share of each training step in the final average on a log scale: 0.99 remembers the last few hundred steps, 0.9999 counts all steps alike and keeps the start, the warm-up rises smoothly towards the end",
+)  # fmt: skip
+
+# %% [markdown]
+# ### Exercise 05.6: an average with warm-up (2 points)
+#
+# (It comes before 05.4 on this page; exercises are numbered by topic.)
+
+# %% tags=["exercise-05.6"]
+def moving_average(weights: Tensor, decay: float) -> Tensor:
+    """Return the running average (P,) after the last step of a run.
+
+    weights  (n + 1, P): row 0 holds the initial weights, row k those after the k-th step; n may be 0
+    decay    where the warm-up ends
+
+    The average starts as row 0. The k-th update, k = 1 .. n, keeps d of the average and adds 1 - d of row k, where d is
+    the smaller of `decay` and (1 + k) / (10 + k).
+    """
+    ### BEGIN SOLUTION
+    average = weights[0]
+    for k in range(1, len(weights)):
+        d = min(decay, (1 + k) / (10 + k))
+        average = d * average + (1 - d) * weights[k]
+    return average
+    ### END SOLUTION
+
+# %% tags=["check-05.6"]
+check("05.6", moving_average)
+
+# %% [markdown]
+# ### A minute of training
+#
+# The loop of the library is a generator: it yields after every step, and you own the progress bar, the pictures and the decision
+# to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple` on the preconditioned target, AdamW with a
+# short warm-up and a cosine decay, gradients clipped at norm 1, the average.
+#
+# On two CPU cores the next cell trains the `tiny` preset (0.27 million parameters) for about a minute, some 10 passes over the digits. Where a GPU is found the same cell
+# trains `base`, twenty times the size. The pictures are drawn from the average, always from the same noise: watch strokes appear.
+
+# %%
+def start_noise(n: int, seed: int) -> Tensor:
+    """`n` pictures of pure noise, (n, 1, 28, 28), always the same for the same seed."""
+    return torch.randn(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def draw(denoiser, x: Tensor, steps: int = 20, step=ddim, seed: int = 0) -> Tensor:
+    """Samples in [-1, 1], of the shape of the noise `x` they start from."""
+    generator = torch.Generator().manual_seed(seed)
+    return last(sample(denoiser, schedule, log_snr_times(schedule, steps), x, step, generator)).cpu()
+
+
+# %%
+SECONDS = 60
+on_gpu = torch.cuda.is_available()
+torch.manual_seed(5)
+mine, losses, snapshots = UNet(PRESETS["base" if on_gpu else "tiny"]), [], []
+x_T = start_noise(16, seed=1).to("cuda" if on_gpu else "cpu")
+screen = display(plotting.image_grid(to_unit(x_T), ncols=16, cell=0.45, alt="Sixteen pictures of pure noise"), display_id=True)
+with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
+    for state in train(mine, edm, train_set.images, TrainConfig(seconds=SECONDS)):
+        losses.append(state.loss)
+        if state.progress >= (len(snapshots) + 1) / 5:
+            average = state.average.eval()
+            snapshots.append(draw(network_denoiser(average, edm, clip_x0=True), x_T))
+            screen.update(plotting.image_grid(to_unit(torch.cat(snapshots)), ncols=16, cell=0.45, alt="Samples after each fifth of training, one row each: from blobs to digits"))
+            bar.set_postfix_str(f"step {state.step}, loss {float(torch.stack(losses[-50:]).mean()):.3f}")
+        bar.update(min(100, round(100 * state.progress)) - bar.n)
+
+# %% [markdown]
+# From the top row to the bottom: a fifth of the training each. Strokes come first, then digits; some will be none. That was a
+# minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could make it overnight. From here on the pictures come from the shipped
+# one, and yours is beside it where it is interesting.
+
+# %%
+model = load_model("digits")
+denoiser = model.denoiser(clip_x0=True)
+yours = network_denoiser(average, edm, clip_x0=True)
+beside(
+    plotting.image_grid(to_unit(draw(yours, x_T)), ncols=8, cell=0.45, title="yours, after a minute", alt="Sixteen digits from the network trained above, most of them legible"),
+    plotting.image_grid(to_unit(draw(denoiser, x_T.cpu())), ncols=8, cell=0.45, title="shipped", alt="Sixteen clean digits from the shipped network"),
+)
+
+# %%
+print(f"the shipped network has {parameter_count(model.network):,} parameters; its record says:")
+for key, value in list(model.record.items())[:8]:
+    print(f"  {key}: {value}")
+
+# %% [markdown]
+# ### Where the loss is lost
+#
+# The loss curve falls fast and then hardly moves, while the pictures still get better. Before you call the network "converged", look at the loss
+# *per noise level*, on digits it was trained on and on digits it has never seen. The dashed line is the untrained network (the best linear guess).
+
+# %%
+smooth = torch.stack(losses).float().cpu().unfold(0, min(25, len(losses)), 1).mean(1)
+levels = Marginal.from_log_snr(torch.linspace(-7, 7, 15))
+
+
+@torch.no_grad()
+def loss_at(net, images: Tensor, level: Marginal) -> float:
+    eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(3))
+    return float(simple(net.cpu(), edm, images, level, eps))
+
+
+rows = {"trained on": (mine.eval(), train_set.images[:200]), "never seen": (mine, held_back.images[:200]), "untrained": (UNet(tiny), held_back.images[:200])}
+by_level = {name: [loss_at(net, images, Marginal(a, s)) for a, s in zip(levels.alpha, levels.sigma)] for name, (net, images) in rows.items()}
+beside(
+    plotting.curves({"loss": smooth}, yscale="log", xlabel="step", title="mean of 25 steps", size=(4.2, 3.0), alt="Training loss over steps: a steep fall, then a slow decline"),
+    plotting.curves(by_level, x=levels.log_snr, yscale="log", xlabel="log SNR", title="loss by noise level", size=(4.2, 3.0), alt="Loss over the log signal-to-noise ratio for training digits, unseen digits and an untrained network: most is learned at the noisy end and in the middle"),
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+mean_only = (train_set.images.mean(0) - held_back.images).double().square().mean()
+print(f"squared error per pixel of the best constant picture, on held-back digits: {float(mean_only):.3f}")
+
+# %% [markdown]
+# <details><summary><b>Question.</b> The untrained curve is far above 1 at the noisy end. Wish 2 promised a target of unit size. What went
+# wrong?</summary>
+#
+# The wish assumed a data mean of zero. The digits' mean picture is mostly $-0.9$ at the border, and at the noisy end the target is
+# $(x_0-c_\text{skip}x_t)/c_\text{out}\approx x_0/\sigma_d$, mean included. A bias in the last layer learns the mean within the first dozens of steps.
+# Where the noise is strong, knowing the mean picture is most of what there is to know: see the printed number, the error of the best constant.
+# </details>
+#
+# <details><summary><b>Question.</b> "Trained on" and "never seen" lie on top of each other. What would you see if the network had
+# memorised the training digits, and at which noise levels?</summary>
+#
+# A gap, first at intermediate and strong noise: there a network that knows the training digits by heart can name the one that was noised, and one that only knows what digits
+# look like cannot. At weak noise there is little to be gained by memory, since the picture is visible. Section 7 measures it.
+# </details>
+
+# %% [markdown]
+# ## 5. Sample
+#
+# *Guess the clean picture, step back to where the bridge says, add as much noise as the bridge says; repeat.*
+#
+# ### The ancestral loop
+#
+# "Ancestral": draw $x_T$ from pure noise, then each $x_s$ given its parent $x_t$, from $p(x_s\mid x_t)$, which is the bridge with $\hat x_0$ in place of $x_0$:
+#
+# $$x_s = w_t\,x_t + w_0\,\hat x_0 + \tau\,n,\qquad n\sim N(0,I). \tag{05.12}$$
+#
+# Here it is in full, in eight lines. The check runs the library's `sample` with the same random numbers: same pictures.
+
+# %% tags=["nbval-check-output"]
+exact = gaussian_denoiser(0.4, 0.3)  # data N(0.4, 0.09): every pixel's best guess is known
+times = log_snr_times(schedule, 25)
+x = start_noise(4, seed=2).double()
+generator = torch.Generator().manual_seed(3)
+for t, s in pairwise(times):
+    prediction = exact(x, schedule(t))
+    of_x_t, of_x_0, std = bridge_weights(schedule(s), schedule(t))
+    fresh_part = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    x = of_x_t * x + of_x_0 * prediction.x0 + std * fresh_part
+library = sample(exact, schedule, times, start_noise(4, seed=2).double(), ddpm("bridge"), torch.Generator().manual_seed(3))
+equation("05.12", x, last(library))
+
+# %% [markdown]
+# Three details in these lines are where most home-made samplers break. The times are taken as neighbours of a list
+# (`pairwise`), never as "t minus something". At the last step $s=0$ the bridge's std is 0, so no noise is added. And network and
+# sampler read the *same* marginal. Section 10 breaks each of them.
+#
+# ### Which variance?
+#
+# Ho et al. tried two: the bridge's, $\tilde\beta_t=\frac{\sigma_s^2}{\sigma_t^2}\beta_t$, right if the data were a single point, and the forward step's $\beta_t$, right if the
+# data were standard normal. They found no difference in quality, with a thousand steps. Look at the ratio of the two to see why, and where it is not so.
+
+# %%
+rows = {}
+for steps in (1000, 100, 10):
+    table = Table.of(Linear(), steps)
+    t = torch.arange(2, steps + 1)
+    rows[f"T = {steps}"] = (t / steps, bridge_weights(table(t - 1), table(t))[2] / kernel(table(t - 1), table(t)).std)
+plotting.curves(
+    rows, xlabel="t / T", ylabel="std of bridge / std of forward step", size=(6.4, 3.0),
+    alt="Ratio of the two standard deviations over time: close to 1 except in the first steps for T = 1000, visibly below 1 everywhere for T = 10",
+)  # fmt: skip
+
+# %% [markdown]
+# On Gaussian data we can do better than look. With the exact denoiser each step maps $x_t$ to $a\,x_t+b+c\,n$: an affine map. So the variance of what comes
+# out follows from the slopes alone,
+#
+# $$\operatorname{Var}(x_s)=a^2\operatorname{Var}(x_t)+c^2, \tag{05.13}$$
+#
+# and a sampler's final variance can be computed without drawing a single number. `slopes` measures $a$ and $c$ of *any* step of the library; the check
+# draws 400,000 samples with 20 steps.
+
+# %%
+def slopes(step, s: Marginal, t: Marginal, denoiser) -> tuple[Tensor, Tensor]:
+    """How strongly x_t and the fresh noise enter x_s, for a denoiser that is affine in x_t."""
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    at = {(x, n): step(zero + x, s, t, denoiser, zero + n)[0] for x, n in ((0, 0), (1, 0), (0, 1))}
+    return (at[1, 0] - at[0, 0])[0, 0], (at[0, 1] - at[0, 0])[0, 0]
+
+
+def final_variance(step, schedule, times, denoiser) -> float:
+    """The variance of the samples of data N(m, std**2), from pure noise down to t = 0."""
+    variance = 1.0
+    for t, s in pairwise(times):
+        a, c = slopes(step, schedule(s), schedule(t), denoiser)
+        variance = float(a**2 * variance + c**2)
+    return variance
+
+
+# %% tags=["nbval-check-output"]
+x = torch.randn(400_000, 1, generator=rng, dtype=torch.float64)
+drawn = last(sample(exact, Linear(), Linear().times(20), x, ddpm("beta"), rng))
+equation("05.13", final_variance(ddpm("beta"), Linear(), Linear().times(20), exact), drawn.var(), rtol=6e-3)
+
+# %% [markdown]
+# The data's variance is 0.09. What do the samplers make of it? (`renoise` is notebook 01's second algorithm: guess the clean picture, noise it afresh.)
+
+# %% tags=["nbval-check-output"]
+print("steps   DDPM, beta-tilde   DDPM, beta    DDIM   renoise      (data: 0.090)")
+for steps in (10, 30, 100, 1000):
+    each = [final_variance(step, Linear(), Linear().times(steps), exact) for step in (ddpm("bridge"), ddpm("beta"), ddim, renoise)]
+    print(f"{steps:5d}   {each[0]:16.3f}   {each[1]:10.3f}   {each[2]:5.3f}   {each[3]:7.3f}")
+
+# %% [markdown]
+# With few steps, $\tilde\beta$ comes out too narrow and $\beta$ too wide: the truth lies between, as notebook 04 showed. With a thousand steps both are right, and so is DDIM. `renoise` is not,
+# and more steps do not help.
+#
+# ### Renoising halves the variance
+#
+# *Throwing the noise away and drawing all of it again forgets more than the guess restores.* Why exactly half?
+#
+# <details><summary>Four lines</summary>
+#
+# Data $N(m,\tau^2)$, one dimension, $v=\alpha^2\tau^2+\sigma^2$. The exact guess is $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives
+# $x_s=\alpha_s\hat x_0+\sigma_s n$, so $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\tau^2}{v_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
+#
+# As steps get small, $s\to t$: with $q=\alpha^2\tau^2/v$ each step does $V\mapsto q^2V+\sigma^2$, whose fixed point is $V^\star=\sigma^2/(1-q^2)$. Now
+# $1-q^2=\frac{(v-\alpha^2\tau^2)(v+\alpha^2\tau^2)}{v^2}=\frac{\sigma^2(v+\alpha^2\tau^2)}{v^2}$.
+#
+# So $V^\star=v^2/(v+\alpha^2\tau^2)$, while the right variance is $v$. When the noise is gone, $\alpha=1$, $\sigma=0$, $v=\tau^2$: $V^\star=\tau^4/(2\tau^2)=\tau^2/2$. ∎
+# </details>
+#
+# $$V^\star=\frac{v^2}{v+\alpha^2\tau^2}\;\xrightarrow[\;\sigma\to0\;]{}\;\frac{\tau^2}{2},\qquad v=\alpha^2\tau^2+\sigma^2. \tag{05.14}$$
+#
+# The check iterates the library's `renoise` at one noise level until it settles.
+
+# %% tags=["nbval-check-output"]
+here = schedule(0.3)
+a, c = slopes(renoise, here, here, exact)
+settled = torch.ones((), dtype=torch.float64)
+for _ in range(500):
+    settled = a**2 * settled + c**2
+wide = here.alpha**2 * 0.09 + here.sigma**2
+equation("05.14", settled, wide**2 / (wide + here.alpha**2 * 0.09))
+
+# %% [markdown]
+# ### One knob
+#
+# All of these are one formula. Take the guess $(\hat x_0,\hat\epsilon)$ at time $t$. Build $x_s$ from it: the picture scaled by $\alpha_s$, and noise of
+# total strength $\sigma_s$, of which a part $c$ is drawn afresh and the rest is the noise that is already there:
+#
+# $$x_s=\alpha_s\hat x_0+\sqrt{\sigma_s^2-c^2}\;\hat\epsilon+c\,n,\qquad 0\le c\le\sigma_s. \tag{05.15}$$
+#
+# * $c=0$: **DDIM** (Song, Meng and Ermon 2021). No randomness after the start; notebook 06 shows that it solves an ODE.
+# * $c=\tau$, the bridge's std: **DDPM** with $\tilde\beta$. The check below shows that this is (05.12).
+# * $c=\sigma_s$: **renoise**.
+#
+# DDPM with $\beta$ is not in the family: it keeps the bridge's mean and only widens the noise.
+
+# %% tags=["nbval-check-output"]
+s, t = schedule(0.45), schedule(0.5)
+x = start_noise(2, seed=4).double()
+n, guess = start_noise(2, seed=5).double(), exact(x, t)
+tau = bridge_weights(s, t)[2]
+by_formula = s.alpha * guess.x0 + (s.sigma**2 - tau**2).sqrt() * guess.eps + tau * n
+equation("05.15", by_formula, ddpm("bridge")(x, s, t, exact, n)[0])
+
+# %% [markdown]
+# Turn the knob on Gaussian data: the final variance against $c$ as a multiple of the bridge's std, for several numbers of steps. Where does each curve leave
+# the dashed truth?
+
+# %%
+multiples = torch.linspace(0, 1.4, 15)
+turned = {}
+for steps in (10, 30, 100):
+    turned[f"{steps} steps"] = [final_variance(fresh_noise(float(m)), Linear(), Linear().times(steps), exact) for m in multiples]
+turned["data"] = torch.full((15,), 0.09)
+plotting.curves(
+    turned, x=multiples, xlabel="fresh noise, in units of the bridge's std (0: DDIM, 1: DDPM)", ylabel="variance of the samples",
+    alt="Variance of the samples against the amount of fresh noise: near the truth from DDIM to DDPM with 100 steps, too small with 10 steps",
+)  # fmt: skip
+
+# %% [markdown]
+# And on digits. Each column starts from the same noise. In the top row nothing else is random; from row to row more of the noise is drawn afresh. Look at two
+# things: how soon the columns stop showing the same digit, and what happens to the strokes in the last row.
+
+# %%
+x_T = start_noise(12, seed=6)
+rows = {"DDIM, c = 0": ddim, "c = half": fresh_noise(0.5), "DDPM, bridge": ddpm("bridge"), "DDPM, beta": ddpm("beta"), "renoise": renoise}
+drawn = {name: draw(denoiser, x_T, steps=40, step=step, seed=7) for name, step in rows.items()}
+plotting.strip(
+    {name: to_unit(x) for name, x in drawn.items()}, cell=0.5,
+    alt="Five rows of twelve digits from the same starting noise: DDIM and half fresh noise often agree, DDPM draws other digits, renoising gives the smoothest strokes",
+)  # fmt: skip
+
+# %%
+for name, x in drawn.items():
+    print(f"{name:14s} grey pixels (between -0.8 and 0.8): {float((x.abs() < 0.8).float().mean()):.3f}   spread over the images: {float(x.std(0).mean()):.3f}")
+
+# %% [markdown]
+# ### Scrub through it
+#
+# Left, $x_t$; right, what the network believes the digit is, $\hat x_0$, at the same moment. Drag the slider or press play. Find the moment when a digit's identity is decided; then
+# find the moment when its last stroke is. Is there a difference between the two halves of the walk?
+
+# %%
+walk = list(sample(denoiser, schedule, log_snr_times(schedule, 30), start_noise(12, seed=8), ddpm("bridge"), torch.Generator().manual_seed(9)))
+moments = torch.tensor([state.t for state in walk], dtype=torch.float64)
+scrub(
+    {"x_t": to_unit(torch.stack([state.x for state in walk])), "predicted x_0": to_unit(torch.stack([state.x0 for state in walk]))},
+    t=moments, marginals=schedule(moments), scale="frames", size=250, levels=32,
+    alt="Twelve digits emerging from noise over 31 moments, with the network's current guess of each beside it",
+)  # fmt: skip
+
+# %%
+changes = [float((a.x0 - b.x0).square().mean().sqrt()) for a, b in pairwise(walk)]
+plotting.curves({"change of the guess": changes}, x=schedule(moments[:-1]).log_snr, xlabel="log SNR (time runs to the right)", ylabel="rms change per step", size=(6.4, 2.6), alt="How much the predicted digit changes at each step of the walk: most in the middle noise levels")
+
+# %% [markdown]
+# At first $\hat x_0$ is the mean of all digits: the network does not know anything, and says so. Then it commits, over a short stretch, to one digit; then it works on
+# strokes. Compare this with notebook 01, whose two algorithms you can now name:
+#
+# | notebook 01 | what the network predicts | how a step goes | here |
+# |---|---|---|---|
+# | Algorithm 1 | the previous picture, $x_{t-1}$ | take the prediction's *mean* | predict the bridge's mean, and *add noise of the bridge's width*: DDPM |
+# | Algorithm 2 | the clean picture, $x_0$ | noise it afresh to the next level | same target as DDPM; as a sampler it is `renoise` |
+#
+# The targets of both are now one and the same, by conversion. Not so the samplers. What Algorithm 1 was missing is the noise: it fed back means, and means are grey. What Algorithm 2 was
+# missing is memory: it threw away the noise it had, and with it half of the variance.
+#
+# ### Exercise 05.4: one ancestral step (3 points)
+
+# %% tags=["exercise-05.4"]
+def step_back(x_t: Tensor, x0_hat: Tensor, earlier: Marginal, later: Marginal, noise: Tensor, step_std: str) -> Tensor:
+    """Return x_s (B, ...): the bridge's mean at `x0_hat`, plus `noise` times a standard deviation.
+
+    x_t, x0_hat  (B, ...): where we are, at the `later` marginal, and what the network believes the clean picture is
+    earlier      alpha, sigma at time s < t, where we go; later: alpha, sigma at t. Each () or (B,)
+    noise        standard normal, of the shape of x_t
+    step_std     "bridge": the standard deviation of q(x_s | x_t, x_0), whose square is beta-tilde
+                 "beta": that of the forward step q(x_t | x_s), whose square is beta
+                 At s = 0, where sigma_s = 0, no noise is added, whichever is chosen.
+
+    Write it with alphas and sigmas: r = alpha_t / alpha_s, beta = sigma_t**2 - r**2 sigma_s**2.
+    """
+    ### BEGIN SOLUTION
+    r = later.alpha / earlier.alpha
+    beta = later.sigma**2 - (r * earlier.sigma) ** 2
+    of_x_t = r * earlier.sigma**2 / later.sigma**2
+    of_x_0 = earlier.alpha * beta / later.sigma**2
+    std = beta.clamp(min=0).sqrt() * (earlier.sigma / later.sigma if step_std == "bridge" else 1.0)
+    std = torch.where(earlier.sigma > 0, std, 0.0)
+    return per_sample(of_x_t, x_t) * x_t + per_sample(of_x_0, x_t) * x0_hat + per_sample(std, x_t) * noise
+    ### END SOLUTION
+
+# %% tags=["check-05.4"]
+check("05.4", step_back)
+
+# %% [markdown]
+# ### Exercise 05.5: the sampling loop, with any step (2 points)
+
+# %% tags=["exercise-05.5"]
+def walk_down(denoiser, schedule, times: Tensor, x: Tensor, step, noises: Tensor) -> Tensor:
+    """Return all images of a sampling walk, (n + 1, B, ...): first `x` itself, at times[0], last the sample, at times[n].
+
+    denoiser  handed on to `step`
+    schedule  schedule(t) is the marginal at time t
+    times     (n + 1,) falling from the noise to 0; not evenly spaced in general
+    x         (B, ...) at times[0]
+    step      called as step(x_t, earlier, later, denoiser, noise), where `earlier` is the marginal of the time it goes to and
+              `later` that of x_t; returns (x_s, prediction)
+    noises    (n, B, ...): step i, counted from 0 at the noisy end, uses noises[i]
+    """
+    ### BEGIN SOLUTION
+    images = [x]
+    for (t, s), noise in zip(pairwise(times), noises):
+        x, _ = step(x, schedule(s), schedule(t), denoiser, noise)
+        images.append(x)
+    return torch.stack(images)
+    ### END SOLUTION
+
+# %% tags=["check-05.5"]
+check("05.5", walk_down)
+
+# %% [markdown]
+# ## 6. Judge it
+#
+# *Three numbers, and how each of them can fool you.*
+#
+# "They look good" is a start. Three questions have numbers for answers: Is the *distribution* right? Are the samples *new*? Is *everything* there?
+# Let us draw some five hundred samples to ask about.
+
+# %%
+N = 500
+fake = torch.cat([draw(denoiser, start_noise(100, seed=100 + i), steps=20, step=heun) for i in range(N // 100)])
+plotting.image_grid(to_unit(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples of the shipped network")
+
+# %% [markdown]
+# ### The Fréchet distance
+#
+# Send real and generated pictures through a network that knows the subject, and compare the two clouds of features. Fit one Gaussian to each. The distance
+# between two Gaussians is what it costs to move one onto the other: the least mean squared way, over all couplings of $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
+#
+# $$\min\mathbb E\lVert x-y\rVert^2=\lVert m_a-m_b\rVert^2+\operatorname{tr}\bigl(A+B-2(A^{1/2}BA^{1/2})^{1/2}\bigr). \tag{05.16}$$
+#
+# With the features of an Inception network it is called FID (Heusel et al. 2017). Ours come from a small classifier, trained on the same 9,000
+# digits, never on the held-back ones: numbers on this page compare with one another and with nothing published.
+#
+# The check takes covariances with common axes. There the best way is to stretch along each axis, and what it costs is
+# $\sum_i(\sqrt{a_i}-\sqrt{b_i})^2$ plus the shift.
+
+# %% tags=["nbval-check-output"]
+white = torch.randn(200, 3, generator=rng, dtype=torch.float64)
+white = white - white.mean(0)
+white = white @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(white.T))).T  # sample mean 0, sample covariance I, exactly
+a, b, shift = torch.tensor([1.0, 4.0, 0.25]).double(), torch.tensor([2.25, 1.0, 0.25]).double(), torch.tensor([0.3, 0.0, -1.0]).double()
+stretch = ((a.sqrt() - b.sqrt()) ** 2).sum() + shift.square().sum()
+equation("05.16", metrics.frechet_distance(white * a.sqrt(), white * b.sqrt() + shift), stretch)
+
+# %% [markdown]
+# **How it fools you: it is biased.** Two sets of samples from the *same* law have different covariances, so their distance is not zero; it falls as the
+# sets grow. Look at the lowest line, real digits against real digits: that is the distance of a perfect generator. Numbers
+# for different $n$ must never be compared.
+
+# %%
+real, unseen, ours = (metrics.digit_features(images) for images in (train_set.images, held_back.images, fake))
+sizes = [80, 120, 200, 300, 400, 500]
+noised = metrics.digit_features((held_back.images + 0.15 * torch.randn(held_back.images.shape, generator=rng)).clamp(-1, 1))
+distance = {
+    name: [metrics.frechet_distance(real[:n], features[:n]) for n in sizes]
+    for name, features in (("held-back digits, slightly noised", noised), ("samples", ours), ("held-back digits", unseen))
+}
+plotting.curves(distance, x=sizes, markers=True, xlabel="pictures on each side", ylabel="Fréchet distance", alt="Fréchet distance to training digits against the number of pictures: all curves fall; held-back digits lowest, samples above")
+
+# %% tags=["nbval-check-output"]
+same_law = torch.randn(2, 400_000 // 64, 64, generator=rng, dtype=torch.float64)
+for n in (100, 400, 1600):
+    several = [metrics.frechet_distance(same_law[0, i : i + n], same_law[1, i : i + n]) for i in range(0, 6 * 700, 700)]
+    print(f"two sets of {n:5d} draws from one 64-dimensional normal law: {sum(several) / 6:.3f}, times n: {n * sum(several) / 6:.0f}")
+
+# %% [markdown]
+# The bias falls about as $1/n$ (the last column settles), so halving it takes twice as many pictures.
+#
+# <details><summary><b>Question.</b> A generator that returns the training digits themselves: what Fréchet distance does it get? And one
+# that has only ever seen the digit 1?</summary>
+#
+# The first gets the distance of real digits to real digits, or better: the number cannot tell new pictures from copies. The second
+# gets a large one, although each of its pictures is perfect. The distance sees the distribution, not the origin: hence the next two questions.
+# </details>
+#
+# ### Are they new?
+#
+# For each sample, find the nearest training digit, pixel by pixel. Top: samples, bottom: the nearest of the 9,000. Would you call any of these a copy?
+
+# %%
+distances, nearest = metrics.nearest_neighbours(fake, train_set.images)
+closest = distances.argsort()[:6].tolist() + list(range(6))
+plotting.strip(
+    {"samples": to_unit(fake[closest]), "nearest": to_unit(train_set.images[nearest[closest]])},
+    labels=["closest"] * 6 + ["any"] * 6, cell=0.55, alt="Twelve samples above their nearest training digits: similar shapes, different strokes",
+)  # fmt: skip
+
+# %% [markdown]
+# A distance alone says little: two plain 1s are always near each other. The yardstick is how near *real, unseen* digits are to the training
+# set. A model that copies would be nearer than they are.
+
+# %%
+yardstick = metrics.nearest_neighbours(held_back.images[:N], train_set.images)[0]
+nearer = float((distances[:, None] < yardstick[None]).float().mean())
+print(f"median distance to the nearest training digit: samples {float(distances.median()):.2f}, held-back digits {float(yardstick.median()):.2f}")
+print(f"a sample is nearer than a held-back digit in {nearer:.0%} of all pairs (50% would be a draw)")
+plotting.histograms({"samples": distances, "held-back digits": yardstick}, bins=40, xlabel="distance to the nearest training digit", size=(6.4, 2.8), alt="Histograms of distances to the nearest training digit, for samples and for held-back digits: they overlap")
+
+# %% [markdown]
+# **How it fools you:** pixel distance is blind to small shifts, and a sample that is *blurrier* than real digits is nearer to everything. And being nearer than real digits are is not yet
+# copying; section 7 shows what copying looks like.
+#
+# ### Is everything there?
+#
+# Ten digits, about equally often. The classifier counts; the error bars are two standard errors of a count, $2\sqrt{p(1-p)/n}$. Which bars disagree with the real shares?
+
+# %%
+share, true_share = metrics.class_balance(fake), torch.bincount(train_set.labels, minlength=10) / len(train_set)
+spread = 2 * (true_share * (1 - true_share) / N).sqrt()
+plotting.bars(
+    {"training digits": true_share, "samples": share}, labels=[str(i) for i in range(10)], errors={"samples": spread},
+    xlabel="digit", ylabel="share", size=(6.4, 2.8), alt="Shares of the ten digits among training digits and among samples, with error bars",
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+right = (metrics.classify(held_back.images).argmax(1) == held_back.labels).double().mean()
+print(f"the classifier names {float(right):.3f} of the held-back digits correctly")
+
+# %% [markdown]
+# **How it fools you:** the classifier must say something, also about scribbles. And balance over ten classes says nothing about variety *within* a class.
+#
+# ## 7. Memorise or generalise?
+#
+# *The best possible denoiser of your training set returns your training set. That the network does not is the real puzzle.*
+#
+# All losses of section 2 have the same minimiser at each noise level: the conditional mean $\mathbb E[x_0\mid x_t]$ (notebook 01). Training does not know the law of digits; it knows $N$ pictures. For
+# these, "data drawn at random" means: one of the $N$, each with probability $1/N$. And then the conditional mean is no mystery. By Bayes' rule, the probability that $x_t$ came
+# from picture $n$ is proportional to the density of the noise that would be needed, so
+#
+# $$\mathbb E[x_0\mid x_t]=\sum_{n=1}^N w_n\,x^{(n)},\qquad
+# w=\operatorname{softmax}_n\Bigl(-\frac{\lVert x_t-\alpha_tx^{(n)}\rVert^2}{2\sigma_t^2}\Bigr). \tag{05.17}$$
+#
+# <details><summary>Why: Bayes' rule in two lines</summary>
+#
+# $p(n\mid x_t)=\dfrac{\frac1N\,N(x_t;\alpha_tx^{(n)},\sigma_t^2I)}{\sum_m\frac1N\,N(x_t;\alpha_tx^{(m)},\sigma_t^2I)}$. All densities have the same factor in front, $(2\pi\sigma_t^2)^{-d/2}$, which cancels with the $1/N$:
+# what remains is the exponential of the quadratic over the sum of such exponentials, which is a softmax. Given $n$, $x_0=x^{(n)}$ is certain, so $\mathbb E[x_0\mid x_t]=\sum_np(n\mid x_t)\,x^{(n)}$. ∎
+# </details>
+#
+# It is attention with the noisy picture as the query and the data set as keys and values. The check compares with the exact denoiser of a *mixture of Gaussians* whose
+# components have width zero: another formula, another route.
+
+# %% tags=["nbval-check-output"]
+few = train_set.images[:50].double()
+points = Mixture(torch.full((50,), 1 / 50).double(), few, torch.zeros(50).double())
+here = schedule(0.6)
+seen = jump(few[:8], here, torch.randn(few[:8].shape, generator=rng, dtype=torch.float64))
+scores = -(seen[:, None] - here.alpha * few[None]).square().flatten(2).sum(2) / (2 * here.sigma**2)
+by_softmax = torch.einsum("bn,nchw->bchw", scores.softmax(1), few)
+equation("05.17", by_softmax, mixture_denoiser(points)(seen, here).x0)
+
+# %% [markdown]
+# ### Sample with it: from fresh noise, all 9,000 digits in the softmax
+#
+# A formula, no network, nothing learned. Top: what the sampler returns. Bottom: the nearest training digit. Predict the difference.
+
+# %%
+oracle = empirical_denoiser(train_set.images)
+copies = draw(oracle, start_noise(12, seed=10), steps=30)
+found, which = metrics.nearest_neighbours(copies, train_set.images)
+plotting.strip({"samples": to_unit(copies), "nearest": to_unit(train_set.images[which])}, cell=0.55, alt="Twelve samples of the exact denoiser of the training set; each equals a training digit")
+
+# %% tags=["nbval-check-output"]
+print(f"largest distance to a training digit: {float(found.max()):.3f}; different digits among 12: {len(set(which.tolist()))}")
+
+# %% [markdown]
+# Perfect digits, every one, and all of them copies. This *is* the global minimum of the training loss. So every diffusion model that makes new pictures does so
+# because it was **not** trained to the minimum: its network cannot, or does not, represent that softmax.
+#
+# When does the softmax decide? Count how many digits share the weight, as $\exp(\text{entropy})$: 9,000 means no idea, 1 means decided. Look for how sudden it is, and where the network's own decision (the scrubber above) was.
+
+# %%
+levels = torch.linspace(-9, 5, 29, dtype=torch.float64)
+undecided = []
+for level in levels:
+    one = Marginal.from_log_snr(level)
+    seen = jump(train_set.images[:40].double(), one, torch.randn(40, 1, 28, 28, generator=rng, dtype=torch.float64))
+    w = empirical_weights(train_set.images, seen, one)
+    undecided.append(float(torch.special.entr(w).sum(1).exp().median()))
+plotting.curves({"digits sharing the weight (median)": undecided}, x=levels, yscale="log", xlabel="log SNR", ylabel="number of digits", size=(6.4, 2.8), alt="Effective number of training digits in the softmax: 9,000 up to log SNR -7, then a fall to 1 near -3")
+
+# %% [markdown]
+# ### In the plane, live
+#
+# Forty points drawn from a spiral are all the data. Three denoisers: the exact one for the *forty points*, a small network trained on them, and the exact one
+# for the *spiral*, which the network never sees. Which of the outer two will the network's samples resemble?
+
+# %%
+class Plane(nn.Module):
+    """A denoiser of points of the plane: (B, 2) and log-SNR (B,) in, (B, 2) out."""
+
+    def __init__(self, width: int = 96) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2))
+
+    def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
+        level = log_snr.clamp(-12, 12)[:, None] / 4
+        return self.layers(torch.cat([x, 2 * x, level, level.sin(), level.cos(), level**2 / 4], dim=1))
+
+
+# %%
+forty = toys.spiral(40, torch.Generator().manual_seed(11)).float()
+torch.manual_seed(0)
+small, law = Plane(), Parametrization("edm", sigma_data=0.5)
+optimizer = torch.optim.Adam(small.parameters(), lr=3e-3)
+for step in tqdm(range(2500), desc="2-D network", mininterval=0.5):
+    optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 2500)
+    x_0 = forty[torch.randint(40, (256,), generator=rng)]
+    level = Marginal.from_log_snr(8 * torch.rand(256, generator=rng) * 2 - 8)
+    loss = simple(small, law, x_0, level, torch.randn(256, 2, generator=rng))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# %%
+starts = torch.randn(500, 2, generator=torch.Generator().manual_seed(12))
+rivals = {"exact for the 40": empirical_denoiser(forty), "network": network_denoiser(small, law), "exact for the spiral": mixture_denoiser(toys.spiral_2d())}
+drawn = {name: draw(rival, starts, steps=60) for name, rival in rivals.items()}
+beside(*[
+    plotting.scatter({"samples": x, "the 40": forty}, limits=(-1.4, 1.4, -1.4, 1.4), size=(3.0, 3.2), title=name, alt=f"500 samples and the 40 training points, denoiser: {name}")
+    for name, x in drawn.items()
+])  # fmt: skip
+
+# %%
+for name, x in drawn.items():
+    to_points = torch.cdist(x, forty).min(1).values
+    likelihood = toys.spiral_2d().log_density(x.double(), Marginal(torch.ones(()), torch.tensor(0.05))).mean()
+    print(f"{name:22s} median distance to the 40: {float(to_points.median()):.3f}   mean log density of the spiral, blurred by 0.05: {float(likelihood):7.2f}")
+
+# %% tags=["nbval-check-output"]
+exact_copies = torch.cdist(drawn["exact for the 40"].double(), forty.double()).min(1).values
+print(f"exact denoiser of the 40 points: {float((exact_copies < 0.01).double().mean()):.3f} of the samples are copies to within 0.01")
+
+# %% [markdown]
+# The network is between. It cannot bend as sharply as the softmax, so its samples smear along the curve from one training point to the next: some of that is
+# what we want (points of the spiral that nobody gave it), some of it is not (bridges across a gap). *Generalising is a mistake that we
+# like.* Which mistakes a network makes is decided by its architecture: convolutions, attention, the packing, and by how long it trains.
+#
+# ### On digits, recorded
+#
+# The same `tiny` network, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest training digit, and whether it is a copy, meaning that
+# it is less than half as far from its nearest training digit as held-back digits are at the median. Three seeds.
+
+# %%
+memory = recorded("05_memorise")
+for name, row in memory["results"].items():
+    print(f"trained on {name:>6s} digits: {row['mean']:6.1%} ± {row['spread']:.1%} of the samples are copies   (seeds: {', '.join(f'{v:.1%}' for v in row['values'])})")
+for verdict in memory["verdicts"]:
+    print(verdict)
+print(f"recorded by: {memory['command']}\n{memory['settings']}")
+
+# %% [markdown]
+# <details><summary><b>Question.</b> Your model has 0.3 million parameters, and 9,000 digits are 7 million pixels. Is it safe to publish a model that
+# was trained on private pictures, as long as there are fewer parameters than pixels?</summary>
+#
+# No. The average cannot be copied, but single pictures can: one that occurs a hundred times in the training set is worth a hundred
+# times the attention, and large image models have been shown to return such pictures nearly unchanged (Carlini et al. 2023). The test is the one above: nearest neighbours, against
+# the yardstick of unseen pictures.
+# </details>
+#
+# ### Exercise 05.7: the denoiser of a finite set (3 points)
+
+# %% tags=["exercise-05.7"]
+def posterior_mean(x_t: Tensor, images: Tensor, marginal: Marginal) -> Tensor:
+    """Return E[x_0 | x_t], of the shape of `x_t` (B, ...), when x_0 is one of `images` (N, ...), all equally likely.
+
+    marginal  alpha, sigma at the time of x_t, sigma > 0: each () or (B,)
+
+    It has to survive small sigma, where every exponential underflows: use `softmax` on the scores, or subtract the largest first.
+    """
+    ### BEGIN SOLUTION
+    x, references = x_t.flatten(1)[:, None], images.flatten(1)[None]
+    alpha, sigma = per_sample(marginal.alpha, x), per_sample(marginal.sigma, x)
+    scores = -((x - alpha * references) ** 2 / (2 * sigma**2)).sum(-1)
+    return (scores.softmax(1) @ images.flatten(1)).reshape(x_t.shape)
+    ### END SOLUTION
+
+# %% tags=["check-05.7"]
+check("05.7", posterior_mean)
+
+# %% [markdown]
+# ## 8. What the noise remembers
+#
+# *The starting noise is a name for the picture; pictures with the same grandparent look alike.*
+#
+# ### Same noise, other samplers
+#
+# With $c=0$ nothing is random after the start, so the noise decides everything. Does the *number of steps* matter? Or the solver? Look down the columns.
+
+# %%
+x_T = start_noise(12, seed=13)
+solved = {f"DDIM, {n}": draw(denoiser, x_T, steps=n) for n in (5, 10, 20, 60)} | {"Heun, 20": draw(denoiser, x_T, steps=20, step=heun)}
+solved["DDPM, 60"] = draw(denoiser, x_T, steps=60, step=ddpm("bridge"))
+plotting.strip({name: to_unit(x) for name, x in solved.items()}, cell=0.5, alt="Six rows of twelve digits from the same noise: the deterministic samplers agree on each digit, DDPM draws others")
+
+# %%
+for name, x in solved.items():
+    print(f"{name:9s} rms difference from DDIM with 60 steps: {float((x - solved['DDIM, 60']).square().mean().sqrt()):.3f}")
+
+# %% tags=["nbval-check-output"]
+x = start_noise(1, seed=14).double()
+ends = {n: last(sample(exact, schedule, log_snr_times(schedule, n), x, ddim)) for n in (10, 20, 40, 80)}
+for n, end in ends.items():
+    print(f"exact denoiser, {n:3d} DDIM steps: rms distance to 80 steps {float((end - ends[80]).square().mean().sqrt()):.3f}")
+
+# %% [markdown]
+# Notebook 06 explains why: these samplers solve the same differential equation, some more roughly than others.
+#
+# ### Same grandparent
+#
+# Now the stochastic sampler. Walk from the noise down to some time $t$ *once*, then continue eight times with different fresh noise. The later the walks part, the more they have in common.
+# Which property is shared first? Look from top to bottom.
+
+# %%
+times = log_snr_times(schedule, 40)
+trunk = list(sample(denoiser, schedule, times, start_noise(1, seed=15), ddpm("bridge"), torch.Generator().manual_seed(16)))
+families, alike = {}, []
+for split in (0, 12, 16, 20, 26):
+    x = trunk[split].x.expand(10, -1, -1, -1)
+    family = last(sample(denoiser, schedule, times[split:], x, ddpm("bridge"), torch.Generator().manual_seed(17)))
+    families[f"part at log SNR {float(schedule(times[split]).log_snr):4.1f}"] = to_unit(family)
+    alike.append(float(torch.cdist(family.flatten(1), family.flatten(1)).sum() / 90))
+plotting.strip(families, cell=0.5, alt="Rows of ten digits whose walks part at different noise levels: unrelated when they part at once, the same digit later, the same strokes at last")
+
+# %%
+print("mean distance within a row, from top to bottom: " + ", ".join(f"{d:.1f}" for d in alike))
+
+# %% [markdown]
+# ### Between two noises
+#
+# If noise is a name, what is between two names? Not the straight line. The length of a noise vector in $d$ dimensions is close to $\sqrt d$ (notebook 02), and halfway between two independent ones it is
+# not:
+#
+# $$\mathbb E\bigl\lVert(1-\lambda)\,a+\lambda\,b\bigr\rVert^2=d\,\bigl((1-\lambda)^2+\lambda^2\bigr), \tag{05.18}$$
+#
+# half of what the network expects, at $\lambda=\frac12$. Walking on the sphere instead ("slerp"), with weights $\cos\theta$ and $\sin\theta$, whose squares sum to 1, stays normal: $\cos\theta\,a+\sin\theta\,b$ has variance 1 for every $\theta$.
+
+# %% tags=["nbval-check-output"]
+a, b = torch.randn(2, 2000, 784, generator=rng, dtype=torch.float64)
+weight = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
+lengths = torch.stack([((1 - w) * a + w * b).square().sum(1).mean() for w in weight])
+equation("05.18", lengths, 784 * ((1 - weight) ** 2 + weight**2), rtol=5e-3)
+
+# %%
+a, b = start_noise(2, seed=21).split(1)
+way = torch.linspace(0, 1, 12).reshape(-1, 1, 1, 1)
+straight, sphere = (1 - way) * a + way * b, (way * math.pi / 2).cos() * a + (way * math.pi / 2).sin() * b
+plotting.strip(
+    {"straight": to_unit(draw(denoiser, straight, steps=40)), "on the sphere": to_unit(draw(denoiser, sphere, steps=40))}, cell=0.5,
+    alt="Two rows of twelve digits between two given ones: along the straight line the middle ones lose strokes or turn empty, on the sphere all are digits",
+)  # fmt: skip
+
+# %% [markdown]
+# Two *given* digits can be joined too (Ho et al., section 4.3): noise both to the same $t$ with the same noise, mix the two noisy pictures, walk back. A larger $t$ forgets more of both ends and invents more in between.
+
+# %%
+one, two = held_back.images[held_back.labels == 3][:1], held_back.images[held_back.labels == 8][1:2]
+way, rows = torch.linspace(0, 1, 11).reshape(-1, 1, 1, 1), {}
+for log_snr in (0.0, -2.5, -5.0):
+    t = float(schedule.time_at(log_snr))
+    mixed = jump((1 - way) * one + way * two, schedule(t), start_noise(1, seed=19).expand(11, -1, -1, -1)).float()
+    below = log_snr_times(schedule, 40)
+    below = torch.cat([torch.tensor([t]).double(), below[below < t - 1e-6]])
+    rows[f"log SNR {log_snr:4.1f}"] = to_unit(last(sample(denoiser, schedule, below, mixed, ddim)))
+plotting.strip(rows, cell=0.5, alt="A 3 turns into an 8 in three rows: a cross-fade at weak noise, plausible digits in between at stronger noise")
+
+# %% [markdown]
+# ## 9. Optional: ask for a digit
+#
+# *Tell the network the label during training, withhold it now and then, and at sampling time exaggerate the difference.*
+#
+# The subject of a later notebook; here is a first taste. A network with a label input (`classes=10`) learns
+# $\hat\epsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same* network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks
+# along a combination that overshoots, $w>1$:
+#
+# $$\hat\epsilon_w=\hat\epsilon(x_t)+w\,\bigl(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t)\bigr)=-\sigma_t\,\nabla_{x_t}\log\bigl[p_t(x_t)\,p_t(y\mid x_t)^w\bigr]. \tag{05.19}$$
+#
+# The second equality is Bayes' rule: $\log p_t(x\mid y)-\log p_t(x)=\log p_t(y\mid x)-\log p(y)$, and for exact denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it
+# can be checked by automatic differentiation. Our "classes" are the three bumps of the plane's mixture.
+
+# %% tags=["nbval-check-output"]
+everything, y, w = toys.mixture_2d(), 0, 3.0
+only = Mixture(torch.ones(1).double(), everything.means[y : y + 1], everything.stds[y : y + 1])
+
+
+def guided(x_t, marginal, w=w):
+    free, told = mixture_denoiser(everything)(x_t, marginal).eps, mixture_denoiser(only)(x_t, marginal).eps
+    return Prediction.from_eps(free + w * (told - free), x_t, marginal)
+
+
+x, here = torch.randn(6, 2, generator=rng, dtype=torch.float64).requires_grad_(), schedule(0.6)
+p, p_given_y = everything.log_density(x, here), only.log_density(x, here)
+(gradient,) = torch.autograd.grad((p + w * (p_given_y - p)).sum(), x)
+equation("05.19", guided(x.detach(), here).eps, -here.sigma * gradient)
+
+# %%
+starts = torch.randn(400, 2, generator=torch.Generator().manual_seed(20), dtype=torch.float64)
+beside(*[
+    plotting.scatter({"data": everything.sample(400, rng), "samples": draw(lambda x, m, w=w: guided(x, m, w), starts, steps=60)}, limits=(-1.8, 1.6, -1.5, 1.5), size=(3.0, 3.0), title=f"w = {w:g}", alt=f"Samples with guidance weight {w:g} over the mixture's three bumps")
+    for w in (0.0, 1.0, 4.0)
+])  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+for w in (0.0, 1.0, 2.0, 4.0):
+    x = draw(lambda x, m: guided(x, m, w), starts, steps=60)
+    away = (x - everything.means[0]).square().sum(1).mean().sqrt()
+    print(f"w = {w:.0f}: share in bump 0 {float((mixture_nearest := torch.cdist(x, everything.means).argmin(1) == 0).double().mean()):.3f}, spread around its mean {float(away):.3f}, mean x {float(x[:, 0].mean()):.3f}")
+
+# %% [markdown]
+# $w=0$ ignores the label, $w=1$ samples the class, larger $w$ buys certainty with variety: the samples shrink and move away from the other classes, past the centre of their own. It is *not* a sample of
+# the sharpened law $p(x)\,p(y\mid x)^w$: sharpening and noising do not commute, so (05.19) holds at each noise level but the levels do not belong to one process. The notebook on guidance will take this apart.
+#
+# ## 10. "Why are my samples noise?"
+#
+# *Six classic mistakes. None raises an error; each has a measurement that finds it.*
+#
+# Here are six samplers around the same shipped network, each broken in one place, and a sound one. Before you read the labels under the fold, try to tell what is wrong from the pictures.
+
+# %%
+x_T, coarse = start_noise(10, seed=22), log_snr_times(schedule, 40)
+raw = model.denoiser(clip_x0=False)
+short = Table.from_betas(linear_betas(100))  # the usual betas, with 100 steps instead of 1000
+torch.manual_seed(1)
+stale = network_denoiser(Ema(UNet(tiny)).average, edm)
+
+
+def walk_with(denoise, sch=schedule, times=coarse, step=ddpm("bridge"), x=x_T):
+    return last(sample(denoise, sch, times, x, step, torch.Generator().manual_seed(23)))
+
+
+def clip_only(x_t, marginal):
+    guess = raw(x_t, marginal)
+    return Prediction(guess.x0.clamp(-0.7, 0.7), guess.eps)  # eps still belongs to the old x0
+
+
+def told_wrong(x_t, marginal):
+    wrong_level = Marginal.from_log_snr(marginal.log_snr + 1.5)
+    return Prediction.from_x0(denoiser(x_t, wrong_level).x0, x_t, marginal)
+
+
+def std_is_variance(x_t, earlier, later, denoise, noise):
+    guess = denoise(x_t, later)
+    target = bridge(earlier, later, guess.x0, x_t)
+    return target.mean + target.std**2 * noise, guess
+
+
+# %%
+with torch.no_grad():
+    clinic = {
+        "A": walk_with(denoiser, short, short.times(100)), "B": walk_with(clip_only, step=ddim),
+        "C": walk_with(denoiser) + 0.35 * start_noise(10, seed=24), "D": walk_with(told_wrong),
+        "E": walk_with(denoiser, step=std_is_variance), "F": walk_with(stale), "sound": walk_with(denoiser),
+    }  # fmt: skip
+plotting.strip({name: to_unit(x) for name, x in clinic.items()}, cell=0.5, alt="Seven rows of ten samples: six broken samplers A to F with different artefacts, and a sound one")
+
+# %% [markdown]
+# <details><summary>What was done to each</summary>
+#
+# | row | broken | what you see | what to measure |
+# |---|---|---|---|
+# | A | betas of a 1000-step table used with 100 steps: the chain does not end in noise, but sampling starts there | too bold, crowded, or lumpy pictures | $\alpha_T$: it should be near 0 |
+# | B | $\hat x_0$ clipped, $\hat\epsilon$ not recomputed (the range is narrowed here, so that it shows) | grey, hazy | $\alpha\hat x_0+\sigma\hat\epsilon-x_t$: it should be 0 |
+# | C | noise added on the last step | a clean digit under snow | the last step with two noises: the same result |
+# | D | the network is told another noise level than the one $x_t$ has | blobs, or dirt that is never removed | the slope of $\hat x_0$ in $x_t$ on data with a known answer |
+# | E | the variance used as standard deviation (a square root missing) | bloated, too smooth strokes | the strength of the fresh noise against the bridge's std |
+# | F | an average without warm-up: these are the random initial weights | noise, blurred | loss of the averaged network against the network's own |
+#
+# And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of $[-1,1]$.
+# </details>
+#
+# Looking is not diagnosing: several rows could be "not trained enough". Measuring is. Notice that none of the measurements needs a good network. Most need no network at all: put in data whose answer you know, a single pixel if you like, and
+# compare numbers. `gaussian_denoiser` was made for this. A sound pipeline passes all of these checks *before* the first training run:
+
+# %% tags=["nbval-check-output"]
+t, s = schedule(0.5), schedule(0.45)
+x, n = torch.full((1, 1), 4.0).double(), torch.ones(1, 1).double()
+guess = clip(exact(x, t), x, t)
+print(f"images run from {float(train_set.images.min()):.3f} to {float(train_set.images.max()):.3f}")
+print(f"alpha at the end: {float(schedule(1.0).alpha):.3f} here, {float(short(100).alpha):.3f} with the wrong betas")
+print(f"clipped guess, alpha x0 + sigma eps - x_t: {float((t.alpha * guess.x0 + t.sigma * guess.eps - x).abs()):.3f}")
+final = [ddpm("beta")(x, schedule(0.0), schedule(0.02), exact, sign * n)[0] for sign in (1, -1)]
+print(f"last step, with noise and with its mirror image: difference {float((final[0] - final[1]).abs()):.3f}")
+fresh_std = (ddpm("bridge")(x, s, t, exact, n)[0] - ddpm("bridge")(x, s, t, exact, -n)[0]) / 2
+print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / bridge_weights(s, t)[2]):.3f}")
+
+# %% [markdown]
+# ### Exercise 05.8: diagnose (3 points)
+#
+# You get six set-ups, shuffled. Each is broken in exactly one place, and no two in the same. All are made for one-number "pictures" drawn from $N(0,\sigma_d^2)$, and the network inside is exact, so there is nothing
+# to train and nothing random. A set-up has
+#
+# * `setup.T`, the number of time steps; times run from 0 (clean) to `T`;
+# * `setup.prepare(pixels)`: grey levels 0 to 255 become training pictures;
+# * `setup.corrupt(x_0, t, noise)`: returns $x_t=\alpha_tx_0+\sigma_t\epsilon$;
+# * `setup.predict(x_t, t)`: returns the pair $(\hat x_0,\hat\epsilon)$, for $t\ge1$;
+# * `setup.step(x_t, t, noise)`: one ancestral step to $t-1$, meant to use the bridge's variance.
+#
+# Pictures are float64 tensors of any shape, `t` is an int. Measure $\alpha_t$ and $\sigma_t$ of a set-up with its own `corrupt`: of the
+# picture 1 without noise, and of the picture 0 with the noise 1. The six symptoms, each with the number to report, which is 0 (or, for 1, small) where all is sound:
+#
+# | symptom | evidence |
+# |---|---|
+# | 0: wrong range | the largest absolute error of `prepare` at the grey levels 0 and 255 |
+# | 1: does not end in noise | $\alpha_T$ |
+# | 2: network told another time | at $t=T//2$ and $x_t=0.1$: the absolute value of $\hat x_0/(c_\text{skip}x_t)-1$, with $c_\text{skip}$ from (05.5) |
+# | 3: a guess torn apart | at $t=1$ and $x_t=4$: the absolute value of $\alpha_1\hat x_0+\sigma_1\hat\epsilon-x_t$ |
+# | 4: noise on the last step | how strongly the noise enters the step from $t=1$ |
+# | 5: noise of the wrong strength | at $t=T//2$: how strongly the noise enters, divided by the bridge's std; the absolute value of that minus 1 |
+#
+# "How strongly the noise enters" is half the difference between the step with noise $+1$ and with noise $-1$ (from $x_t=1$), as an absolute value.
+
+# %% tags=["exercise-05.8"]
+def find_faults(setups: list, data_std: float) -> tuple[Tensor, Tensor]:
+    """Return (index, evidence), both of shape (6,): for each symptom 0 .. 5 of the table above, which of the `setups` (0 .. 5)
+    shows it most, as whole numbers (int64), and the number that was measured there (float64).
+
+    data_std  the standard deviation sigma_d of the data; their mean is 0
+    """
+    ### BEGIN SOLUTION
+    one = torch.ones(1, dtype=torch.float64)
+
+    def scales(setup, t):
+        return Marginal(setup.corrupt(one, t, 0 * one)[0], setup.corrupt(0 * one, t, one)[0])
+
+    def noise_strength(setup, t):
+        return (setup.step(one, t, one) - setup.step(one, t, -one)).abs()[0] / 2
+
+    def measure(setup):
+        half, ends = setup.T // 2, torch.tensor([0.0, 255.0], dtype=torch.float64)
+        now, first = scales(setup, half), scales(setup, 1)
+        c_skip = now.alpha * data_std**2 / ((now.alpha * data_std) ** 2 + now.sigma**2)
+        x0, eps = setup.predict(4 * one, 1)
+        return torch.stack([
+            (setup.prepare(ends) - torch.tensor([-1.0, 1.0])).abs().max(),
+            scales(setup, setup.T).alpha,
+            (setup.predict(0.1 * one, half)[0][0] / (0.1 * c_skip) - 1).abs(),
+            (first.alpha * x0 + first.sigma * eps - 4).abs()[0],
+            noise_strength(setup, 1),
+            (noise_strength(setup, half) / bridge_weights(scales(setup, half - 1), now)[2] - 1).abs(),
+        ])
+
+    evidence, index = torch.stack([measure(setup) for setup in setups]).max(dim=0)
+    return index, evidence
+    ### END SOLUTION
+
+# %% tags=["check-05.8"]
+check("05.8", find_faults)
+
+# %% [markdown]
+# ## What we can do now, and what still hurts
+#
+# **We can** train a network that turns noise into digits, in a minute, and say of each of its parts what it is for: the target, the weight, the schedule, the average, the
+# step, the knob. We can tell whether its samples come from the right distribution, whether they are new, and when they are broken, why.
+#
+# **What still hurts**
+#
+# * *Steps.* A sample costs dozens of network evaluations. DDIM with few steps was not so bad; why? How few can it be? What is the limit of many?
+# * *Two kinds of samplers*, random and not, end in the same distribution, and we have only seen that they do. Is there a reason?
+# * *Likelihood.* The bound of 04 is a bound. Could the exact likelihood of this very network be computed?
+#
+# All three have the same answer: let the steps become infinitely small. That is notebook 06.
+#
+# **References**
+#
+# * J. Ho, A. Jain, P. Abbeel: *Denoising Diffusion Probabilistic Models*. NeurIPS 2020. Equations 6, 7, 11, 12, 14; algorithms 1 and 2; table 2.
+# * J. Sohl-Dickstein, E. Weiss, N. Maheswaranathan, S. Ganguli: *Deep Unsupervised Learning using Nonequilibrium Thermodynamics*. ICML 2015. The idea and the bound.
+# * A. Nichol, P. Dhariwal: *Improved Denoising Diffusion Probabilistic Models*. ICML 2021. The cosine schedule, learned variances.
+# * J. Song, C. Meng, S. Ermon: *Denoising Diffusion Implicit Models*. ICLR 2021. Equation 12 is our (05.15).
+# * T. Salimans, J. Ho: *Progressive Distillation for Fast Sampling of Diffusion Models*. ICLR 2022. Where $v$ comes from.
+# * T. Karras, M. Aittala, T. Aila, S. Laine: *Elucidating the Design Space of Diffusion-Based Generative Models*. NeurIPS 2022. Preconditioning, the log-normal law of noise levels, Heun.
+# * D. Kingma, R. Gao: *Understanding Diffusion Objectives as the ELBO with Simple Data Augmentation*. NeurIPS 2023. All losses as one integral.
+# * P. Dhariwal, A. Nichol: *Diffusion Models Beat GANs on Image Synthesis*. NeurIPS 2021. The UNet in this shape.
+# * M. Heusel et al.: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*. NeurIPS 2017. The Fréchet distance.
+# * N. Carlini et al.: *Extracting Training Data from Diffusion Models*. USENIX Security 2023.
+# * J. Ho, T. Salimans: *Classifier-Free Diffusion Guidance*. 2022.
