@@ -18,16 +18,16 @@ def test_the_map_of_the_notebook_is_the_one_of_the_readme():
 
 
 def test_the_shipped_map_is_what_the_script_draws(tmp_path):
-    """Up to what another version of the drawing library may change: the mean grey of blocks of 30 x 30 pixels."""
+    """Up to what another version of the drawing library may change: the mean grey of blocks of 16 x 16 pixels."""
     assert pictures.main(["map", "--out", str(tmp_path / "map.png")]) == 0
     drawn, shipped = (blocks(path) for path in (tmp_path / "map.png", pictures.ASSETS / "course_map.png"))
-    assert drawn.shape == shipped.shape and abs(drawn - shipped).max() < 40 and abs(drawn - shipped).mean() < 1
+    assert drawn.shape == shipped.shape and abs(drawn - shipped).max() < 10
 
 
 def blocks(path: Path) -> np.ndarray:
     grey = np.asarray(Image.open(path).convert("L"), dtype=float)
-    height, width = (side // 30 for side in grey.shape)
-    return grey[: height * 30, : width * 30].reshape(height, 30, width, 30).mean(axis=(1, 3))
+    height, width = (side // 16 for side in grey.shape)
+    return grey[: height * 16, : width * 16].reshape(height, 16, width, 16).mean(axis=(1, 3))
 
 
 @pytest.mark.parametrize(("number", "name"), [(number, name) for number, name, _ in pictures.STATIONS])
