@@ -174,7 +174,11 @@ def test_a_solution_that_does_not_run_is_told_and_leaves_the_old_one(
     before = built.solution(NAME).read_bytes()
     edit(built, "sigma**2 + alpha**2, 1.0)", "sigma**2 + alpha**2, 1.01)")
     (line,) = build(built, [NAME], run=True)
-    assert "the solution does not run" in line and "equation (90.1): the sides differ" in line
+    assert (
+        "\n" not in line
+        and "the solution does not run: AssertionError: " in line
+        and "equation (90.1): the sides differ" in line
+    )
     assert built.solution(NAME).read_bytes() == before
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -16,7 +18,7 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
 def execute(notebook: Json, seconds: int = SECONDS) -> Json:
-    """The notebook with outputs. RuntimeError with the cell's error where it stops, or takes longer than `seconds`."""
+    """The notebook with outputs. RuntimeError where a cell fails or takes longer than `seconds`."""
     import nbclient
     import nbformat
 
@@ -32,9 +34,12 @@ def execute(notebook: Json, seconds: int = SECONDS) -> Json:
             store_widget_state=True,
         )
         try:
-            client.execute(env=kernel_environment())
-        except (nbclient.exceptions.CellExecutionError, nbclient.exceptions.CellTimeoutError) as error:
-            raise RuntimeError(str(error)) from error
+            client.execute(env=kernel_environment(), stderr=subprocess.DEVNULL)
+        except nbclient.exceptions.CellExecutionError as error:
+            print(re.sub(r"\x1b\[[0-9;]*m", "", error.traceback), file=sys.stderr)
+            raise RuntimeError(f"{error.ename}: {(error.evalue.strip().splitlines() or [''])[0]}") from error
+        except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as error:
+            raise RuntimeError(str(error).strip().splitlines()[0]) from error
     return tidy(json.loads(nbformat.writes(node)))
 
 

@@ -39,7 +39,7 @@ def uncompared_sections(source: Source) -> list[str]:
     """Titles of `## ` sections that run code but have no output compared (a check cell's is compared)."""
     title, code, compared, found = "", False, False, []
     for cell in (*source.cells, Cell("markdown", "## ", (), "")):
-        heading = re.search(r"^## ?(.*)$", cell.source, re.MULTILINE) if cell.type == "markdown" else None
+        heading = re.search(r"^## (.*)$", cell.source, re.MULTILINE) if cell.type == "markdown" else None
         if heading:
             found += [title] if title and code and not compared else []
             title, code, compared = heading[1].strip(), False, False
