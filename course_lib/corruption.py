@@ -203,8 +203,8 @@ def denoise_renoise(restore: Restorer, degrade: Degradation, times: Tensor, x: T
 def cold_sample(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[Repair]:
     """x_s = x_t - D(x0_hat, t) + D(x0_hat, s): cold diffusion's improved update (Bansal et al. 2022, algorithm 2).
 
-    An error of the restorer that D wipes out at both times cancels; where x_t = D(x_0, t) and D is linear in t, even a
-    wrong guess steps along the right line. `degrade` must be deterministic. Yields n + 1 states, the sample last.
+    What D does to the guess at t and at s largely cancels, so errors of the restorer do not add up: where D(x, t) = x +
+    t e a wrong guess does no harm at all. `degrade` must be deterministic. Yields n + 1 states, the sample last.
     """
     for t, s in _falling(times):
         x0 = restore(x, t)
