@@ -31,7 +31,7 @@ help: ## show this list
 
 lab: my ## install what is missing, copy the notebooks to my/, open the course in JupyterLab
 	@echo "Opening my/00_start_here.ipynb in JupyterLab; press Ctrl-C here to stop it."
-	$(PY) -m jupyterlab my/00_start_here.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+	$(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
 	@$(PY) -m course_lib.staff.copy_notebooks --source notebooks --target my
