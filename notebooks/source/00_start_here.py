@@ -217,9 +217,10 @@ plotting.image_grid(
 # %% [markdown]
 # <details><summary>What do you see, and why? (Think first, then open)</summary>
 #
-# From $t = 10$ the same digits come back, almost stroke for stroke: enough of each is left in $x_t$. From $t = 20$ most are
-# still the same digit, in another hand. From $t = 40$ they are others: there $\alpha = 0.01$, the old digit is ninety times weaker
-# than the noise, and the network cannot find it. It makes one up, and which one depends on the noise, at the start and along the way.
+# From $t = 10$ the same digits come back, almost stroke for stroke: enough of each is left in $x_t$. From $t = 20$ they are the
+# same digits still, drawn a little differently. From $t = 30$ some have turned into others. From $t = 40$ they have nothing to do
+# with the clean ones: there $\alpha = 0.01$, the old digit is ninety times weaker than the noise, and the network cannot find it.
+# It makes one up, and which one depends on the noise, at the start and along the way.
 # That is what makes it a *generator*: noise goes in, a picture comes out, and no one had to supply the picture.
 # </details>
 #
@@ -327,7 +328,7 @@ check("00.1", noised)
 # | $p(x_s \mid x_t)$ | `sample` | from $t$ back to $s$ without knowing it: the model |
 # | $\hat x_0$, $\hat\varepsilon$ | `x0`, `eps` | the network's guesses; one follows from the other |
 #
-# Papers write the same things differently. In short (notebook 03 has the whole table):
+# Papers write the same things differently. In short (the whole table is in `docs/design.md`, and a subject of notebook 03):
 #
 # | here | Ho et al. 2020 | Karras et al. 2022 |
 # |---|---|---|
