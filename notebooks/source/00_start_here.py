@@ -233,10 +233,11 @@ plotting.image_grid(
 # The first one is solved for you, so that you can see all that `check` has to say. It is the formula under the player above, with
 # one thing to find out:
 #
-# > **Add noise and keep the variance.** Given pictures $x_0$ whose pixels have variance 1, noise $\varepsilon$ with variance 1, and
-# > $\alpha$, return $\alpha\, x_0 + \sigma\, \varepsilon$ with the $\sigma$ that makes the variance of the result 1 again.
+# > **Add noise and keep the variance.** Given pictures $x_0$ whose pixels have variance 1, independent noise $\varepsilon$ with
+# > variance 1, and $\alpha$, return $\alpha\, x_0 + \sigma\, \varepsilon$ with the $\sigma$ that makes the variance of the result 1 again.
 #
-# (Why keep it? So that the network is shown pictures of about the same contrast, however much noise is in them.)
+# (Why keep it? So that pictures stay of about the same contrast, however much noise is in them. The pixels of our digits have a
+# smaller variance, 0.27 on average; notebook 03 asks what follows.)
 #
 # What must $\sigma$ be? A first idea: what the picture loses, the noise gets, so $\alpha + \sigma = 1$. Is it right?
 
