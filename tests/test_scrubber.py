@@ -153,6 +153,13 @@ def test_readout_shows_the_marginal_infinite_ends_included():
     ]
 
 
+def test_numbers_are_short_and_whole_ones_complete():
+    values = [0.0, -0.0, 0.25, 1 / 3, 1000, 1234.5, -2.5, 1.2e-05, -1e-9, math.nan, 1e12]
+    shown = ["0", "0", "0.25", "0.333", "1000", "1234", "−2.5", "1.2e−05", "−1e−09", "undefined", "1e+12"]
+    reader = read(scrub(np.zeros((11, 2, 2)), readout={"value": values}, alt="Numbers"))
+    assert reader.data["readout"] == [["value", shown]]
+
+
 def test_infinite_values_leave_a_gap_in_a_curve():
     reader = read(scrub(RAMP[:3], curves={"log SNR": [math.inf, -1.5, -math.inf]}, alt="Ramp"))
     assert reader.data["curves"] == [["log SNR", [None, -1.5, None], ["∞", "−1.5", "−∞"]]]

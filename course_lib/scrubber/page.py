@@ -21,12 +21,14 @@ def _asset(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, and words' own signs for the infinite: '0.25', '12.3', '1.2e-05', '−∞'."""
+    """Three significant digits, whole numbers in full, and the sign of infinity: '0.25', '1000', '1.2e−05', '−∞'."""
     if np.isnan(value):
         return "undefined"
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value + 0.0:.3g}".replace("-", "−", 1) if value < 0 else f"{value + 0.0:.3g}"
+    whole = abs(value) < 1e7 and (value == round(value) or abs(value) >= 100)
+    value = value + 0.0  # -0.0 becomes 0.0
+    return (f"{value:.0f}" if whole else f"{value:.3g}").replace("-", "−")
 
 
 def markup(
