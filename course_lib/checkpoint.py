@@ -124,9 +124,12 @@ def restore_training(
 
     network.load_state_dict(part("network."))
     average.load_state_dict(part("average."))
+    parameters = list(network.parameters())
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer.").items():
         index, key = name.split(".", 1)
+        if value.ndim:  # stored in the parameter's own memory order, which the fused optimiser takes for granted
+            value = torch.empty_like(parameters[int(index)]).copy_(value)
         moments.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return int(tensors["step"]), float(tensors["seconds"])

@@ -53,6 +53,10 @@ class TrainConfig:
             raise ValueError(f"expected a positive number of steps or seconds, got {length}")
         if self.batch < 1:
             raise ValueError(f"expected a batch of at least 1 image, got {self.batch}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"expected a learning rate above 0, got {self.learning_rate}")
+        if not self.noise_std > 0:
+            raise ValueError(f"expected a spread of noise levels above 0, got {self.noise_std}")
 
 
 @dataclass(frozen=True)

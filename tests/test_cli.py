@@ -1,0 +1,170 @@
+"""The command line as a person meets it: files, one-line errors, exit codes, a run killed while it saves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from course_lib.__main__ import main
+
+TRAIN = ["train", "--data", "digits", "--preset", "tiny", "--steps", "6", "--batch", "8", "--save-seconds", "0"]
+
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+calls = 0
+real = os.fsync
+def fsync(descriptor):  # every save calls it three times, once a file, before the file gets its name
+    global calls
+    calls += 1
+    if calls == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+os.fsync = fsync
+from course_lib.__main__ import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    assert main([*TRAIN, "--out", str(folder)]) == 0
+    return folder
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(folder / "training.safetensors")
+
+
+@pytest.mark.parametrize("killed_at", [7, 8])  # in the third save: its training state, its weights
+def test_a_run_killed_while_saving_resumes_to_the_same_weights(run: Path, tmp_path: Path, killed_at: int):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(killed_at), *TRAIN, "--out", str(folder)]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert int(tensors(folder)["step"]) == (2 if killed_at == 7 else 3)
+    assert list(folder.glob(".*.part")), "the kill fell outside a save"
+    assert main([*TRAIN, "--out", str(folder), "--resume"]) == 0
+    whole, resumed = tensors(run), tensors(folder)
+    assert whole.keys() == resumed.keys()
+    assert [name for name in whole if name != "seconds" and not torch.equal(whole[name], resumed[name])] == []
+
+
+def test_resume_starts_anew_where_nothing_was_saved_and_does_nothing_when_done(tmp_path: Path, capsys):
+    assert main([*TRAIN, "--out", str(tmp_path / "b"), "--resume"]) == 0
+    before = (tmp_path / "b/model.safetensors").read_bytes()
+    assert main([*TRAIN, "--out", str(tmp_path / "b"), "--resume"]) == 0
+    assert "nothing left to do" in capsys.readouterr().out
+    assert (tmp_path / "b/model.safetensors").read_bytes() == before
+
+
+def test_interrupting_keeps_what_was_done(tmp_path: Path, monkeypatch, capsys):
+    import course_lib.runs as runs
+
+    def interrupted(*args, **kwargs):
+        for state in real(*args, **kwargs):
+            yield state
+            if state.step == 3:
+                raise KeyboardInterrupt
+
+    real = runs.train
+    monkeypatch.setattr(runs, "train", interrupted)
+    command = [*TRAIN[:-1], "999", "--out", str(tmp_path / "c")]  # no save before the interrupt
+    assert main(command) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert int(tensors(tmp_path / "c")["step"]) == 3
+
+
+def test_a_diverged_run_stops_and_keeps_the_last_good_weights(tmp_path: Path, monkeypatch, capsys):
+    import course_lib.training as training
+
+    def poisoned(network, parametrization, x_0, marginal, noise):
+        loss = real(network, parametrization, x_0, marginal, noise)
+        return loss * float("nan") if len(list((tmp_path / "d").glob("*.safetensors"))) == 2 else loss
+
+    real = training.simple
+    monkeypatch.setattr(training, "simple", poisoned)
+    assert main([*TRAIN, "--out", str(tmp_path / "d")]) == 1
+    assert "diverged at step 2" in capsys.readouterr().err
+    assert all(value.isfinite().all() for value in tensors(tmp_path / "d").values())
+
+
+def test_samples_are_an_array_in_zero_one_and_the_same_for_the_same_seed(run: Path, tmp_path: Path):
+    def images(name: str, seed: str) -> np.ndarray:
+        out = tmp_path / name
+        assert main(["sample", "--model", str(run), "--n", "3", "--sampler", "ddim", "--steps", "3",
+                     "--seed", seed, "--out", str(out)]) == 0  # fmt: skip
+        with np.load(out) as stored:
+            return stored["images"]
+
+    first = images("a.npz", "0")
+    assert first.shape == (3, 28, 28) and first.dtype == np.float32
+    assert 0 <= first.min() and first.max() <= 1
+    assert (first == images("b.npz", "0")).all() and (first != images("c.npz", "1")).any()
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "heun", "renoise"])
+def test_every_sampler_writes_a_sheet(run: Path, tmp_path: Path, sampler: str):
+    out = tmp_path / "new folder" / "sheet.png"
+    assert (
+        main(["sample", "--model", str(run), "--n", "5", "--sampler", sampler, "--steps", "2", "--out", str(out)]) == 0
+    )
+    with Image.open(out) as sheet:
+        assert sheet.width > 56 and sheet.height > 28
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["train", "--out", "x"], "one of the arguments --seconds --steps is required"),
+        (["train", "--steps", "3", "--seconds", "2", "--out", "x"], "not allowed with argument"),
+        (["train", "--steps", "three", "--out", "x"], "invalid int value: 'three'"),
+        (["train", "--steps", "-3", "--out", "x"], "got -3"),
+        (["train", "--steps", "3", "--preset", "huge", "--out", "x"], "unknown preset 'huge'"),
+        (["train", "--steps", "3", "--data", "cats", "--out", "x"], "invalid choice: 'cats'"),
+        (["train", "--steps", "3", "--target", "sigma", "--out", "x"], "unknown target 'sigma'"),
+        (["train", "--steps", "3", "--device", "cuda:9", "--out", "x"], "'cuda:9' is not available"),
+        (["train", "--steps", "3", "--preset", "base", "--noise-std", "-1", "--out", "x"], "got -1"),
+        (["sample", "--n", "0", "--out", "x.png"], "--n 0"),
+        (["sample", "--out", "x.gif"], "'x.gif'"),
+        (["sample", "--steps", "0", "--out", "x.png"], "--steps 0"),
+        (["sample", "--sampler", "magic", "--out", "x.png"], "unknown sampler 'magic'"),
+        (["sample", "--model", "nowhere", "--out", "x.png"], "no model called 'nowhere'"),
+        (["dance"], "invalid choice: 'dance'"),
+        ([], "required"),
+    ],
+)
+def test_a_bad_argument_is_one_line_and_exit_code_two(command, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(command)
+    except SystemExit as exit:
+        code = exit.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error and len(error.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_neither_overwritten_nor_mixed_with_another(run: Path, capsys):
+    before = (run / "model.safetensors").read_bytes()
+    assert main([*TRAIN, "--out", str(run)]) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert main([*TRAIN, "--seed", "5", "--out", str(run), "--resume"]) == 2
+    assert "seed 0 (now 5)" in capsys.readouterr().err
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_the_record_says_how_the_run_was_made(run: Path):
+    record = json.loads((run / "record.json").read_text())
+    assert record["steps"] == 6 and record["images_seen"] == 48
+    assert record["settings"]["preset"] == "tiny" and record["settings"]["seed"] == 0
