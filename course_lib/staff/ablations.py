@@ -34,8 +34,9 @@ SEEDS = (0, 1, 2)
 SIDE, STEPS_OF_TRAINING, BATCH, SAMPLES = 16, 400, 64, 400
 LAYOUT = UNetConfig(width=24, multipliers=(1, 2), patch=2)
 SETTINGS = (
-    f"digits at {SIDE} x {SIDE}; UNet of 24 and 48 channels; {STEPS_OF_TRAINING} steps of {BATCH}; t uniform"
-    f" on the linear schedule; {SAMPLES} samples; seeds {', '.join(map(str, SEEDS))}; spread: standard deviation over the seeds"
+    f"digits at {SIDE} x {SIDE}; UNet of 24 and 48 channels; {STEPS_OF_TRAINING} steps of {BATCH}; t uniform on the"
+    f" linear schedule; {SAMPLES} samples; seeds {', '.join(map(str, SEEDS))};"
+    " spread: standard deviation over the seeds"
 )
 SCHEDULE = Linear()
 
