@@ -128,7 +128,7 @@ def test_output_needs_nothing_from_outside():
 def test_text_from_the_author_cannot_break_out():
     evil = '</script><img src=x onerror="alert(1)">'
     reader = read(scrub(RAMP, alt=evil, title=evil, captions=[evil] * 7, readout={evil: range(7)}))
-    assert len(reader.images) == 1
+    assert [image["alt"] for image in reader.images] == [f"{evil}. All 7 frames, from frame 1 to frame 7."]
     assert reader.data["captions"][0] == reader.data["title"] == reader.data["alt"] == evil
     assert len(reader.scripts) == 2
 
@@ -141,15 +141,15 @@ def test_without_scripts_a_described_sheet_of_all_frames_remains():
 
 
 def test_readout_shows_the_marginal_infinite_ends_included():
-    """alpha = cos, sigma = sin: log SNR is +inf at t = 0, 0 in the middle, -inf at the end."""
-    alpha, sigma = torch.tensor([1.0, math.sqrt(0.5), 0.0]), torch.tensor([0.0, math.sqrt(0.5), 1.0])
+    """log SNR = ln(alpha^2 / sigma^2) = ln(16 / 9) = 0.575 between +inf (no noise) and -inf (no signal)."""
+    alpha, sigma = torch.tensor([1.0, 0.8, 0.0]), torch.tensor([0.0, 0.6, 1.0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         reader = read(scrub(RAMP[:3], marginals=SimpleNamespace(alpha=alpha, sigma=sigma), alt="Ramp"))
     assert reader.data["readout"] == [
-        ["alpha", ["1", "0.707", "0"]],
-        ["sigma", ["0", "0.707", "1"]],
-        ["log SNR", ["∞", "0", "−∞"]],
+        ["alpha", ["1", "0.8", "0"]],
+        ["sigma", ["0", "0.6", "1"]],
+        ["log SNR", ["∞", "0.575", "−∞"]],
     ]
 
 
