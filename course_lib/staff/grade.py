@@ -30,7 +30,7 @@ from .submission import (
     read_submission,
 )
 
-STARTUP = 60.0  # seconds for a grader and its kernel to start
+STARTUP = 240.0  # seconds for a grader and its kernel to start and run the setup cell
 
 
 @dataclass(frozen=True)
