@@ -4,6 +4,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from conftest import Lab
 from playwright.sync_api import Browser, Page, expect
 
+expect.set_options(timeout=20_000)  # machines that test may be busy
 pytestmark = pytest.mark.xdist_group("jupyterlab")  # one JupyterLab, even where tests run in parallel
 
 # 51 frames of 400 x 400; the middle of frame k has its own grey, k / 50, the rest is a pattern that moves.
@@ -293,10 +295,11 @@ def test_reduced_motion_plays_slowly(browser, exported):
     page = context.new_page()
     page.goto(exported.as_uri(), wait_until="domcontentloaded")
     player = page.locator(".course-scrubber").nth(1)
+    slider = player.locator("input[type=range]")
+    began = time.monotonic()
     player.locator("button").click()  # 30 frames a second were asked for: at most 2 are shown
-    page.wait_for_timeout(1300)
-    frame = int(re.search(r"frame (\d+)", player.locator("input[type=range]").get_attribute("aria-valuetext")).group(1))
-    assert frame in (2, 3)
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("frame [34] of 11"))
+    assert time.monotonic() - began >= 0.9
     context.close()
 
 
