@@ -271,6 +271,15 @@ def test_randomly_drawn_terms_estimate_the_whole_sum():
     assert abs(difference.mean()) < 5 * difference.std() / math.sqrt(4000)
 
 
+@pytest.mark.parametrize("decoder_std", [None, 0.7])
+def test_the_decoder_has_the_first_steps_spread_unless_told_another(decoder_std):
+    """A denoiser that always answers 0.1, so that x_1 does not matter."""
+    table, x_0 = Table.of(Linear(), 5), draw(3, 4).clamp(-1, 1)
+    found = bound(lambda x, m: Prediction(0.1 + 0 * x, x), table, x_0, torch.Generator(), decoder_std=decoder_std)
+    std = decoder_std or float(table(1).sigma)
+    torch.testing.assert_close(found.decoder, decoder_term(x_0, torch.full_like(x_0, 0.1), std))
+
+
 def test_one_step_is_a_plain_vae_and_a_bound_needs_no_gradients():
     """T = 1: the prior and the decoder are all there is."""
     found = bound(gaussian_denoiser(0.0, 1.0), Table.of(Linear(), 1), draw(3, 2).clamp(-1, 1), torch.Generator())
