@@ -10,7 +10,8 @@
 # # 05 DDPM: predict the noise
 #
 # Four notebooks have prepared this one. You can noise a picture in one jump (03), you know the Gaussian that leads one
-# step back once the clean picture is known (03), and you know what a model pays, in nats, for not knowing it (04). What is
+# step back once the clean picture is known (03), and you know what a model pays, in nats, for not knowing it (04).
+# What is
 # missing is the network, and the small set of decisions that turned diffusion from an idea of 2015 into the image
 # generators of today. Most of them are in one paper: *Denoising Diffusion Probabilistic Models* (Ho, Jain and Abbeel
 # 2020). By the end of this page you will have trained one yourself, on the machine in front of you, and you will know for
@@ -19,13 +20,15 @@
 # **After this notebook you can**
 #
 # * say four things a network may predict, convert between them, and choose one for a reason;
-# * go from the evidence lower bound to the one-line loss $\lVert\epsilon-\epsilon_\theta\rVert^2$, and say what was thrown away;
+# * go from the evidence lower bound to the one-line loss $\lVert\epsilon-\epsilon_\theta\rVert^2$, and say what was
+#   thrown away;
 # * read a real UNet: where its parameters sit, what its operations cost, how it is told the noise level;
 # * train it in about a minute, sample from it with any sampler of the family, and scrub through what happens;
 # * judge samples with three numbers, and know how each of them can fool you;
 # * tell memorising from generalising, and find out by measurement why samples are noise.
 #
-# **You need** notebook 03 (`alpha`, `sigma`, the bridge), the result of 04 (each step costs a KL between two Gaussians), and
+# **You need** notebook 03 (`alpha`, `sigma`, the bridge), the result of 04 (each step costs a KL between two
+# Gaussians), and
 # 02's conditioning of one Gaussian on another.
 #
 # **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under three minutes on
@@ -81,7 +84,8 @@ from course_lib.training import Ema, TrainConfig, train, warmed_decay
 from course_lib.unet import PRESETS, Attention, UNet, parameter_count
 
 # %% [markdown]
-# Nine thousand digits to learn from, a thousand that no network of this course has ever seen, and one schedule for most of
+# Nine thousand digits to learn from, a thousand that no network of this course has ever seen, and one schedule for
+# most of
 # the page: Nichol and Dhariwal's cosine, stopped shortly before `alpha` reaches 0.
 
 # %%
@@ -98,8 +102,10 @@ print(
 # *If you know the noisy picture, then knowing the clean picture, the noise, or the bridge's mean is one and the same
 # knowledge.*
 #
-# The network sees $x_t = \alpha_t x_0 + \sigma_t\epsilon$ and the noise level. To go one step back we need the mean of the bridge
-# $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$ and $x_0$. The network does not know
+# The network sees $x_t = \alpha_t x_0 + \sigma_t\epsilon$ and the noise level. To go one step back we need the mean
+# of the bridge
+# $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$ and $x_0$. The
+# network does not know
 # $x_0$, so it must guess something. What should it be asked for? Four answers are in use:
 #
 # | target | what it is | from $x_0$ and $\epsilon$ |
@@ -128,13 +134,16 @@ plotting.strip(
 )  # fmt: skip
 
 # %% [markdown]
-# The bridge's mean (here for $s=0.8\,t$) lies between $x_t$ and $x_0$; the shorter the step, the more it is $x_t$ itself, and to
-# predict it is to repeat the input with a tiny correction. The noise is hard to see on the left, where there is hardly any, and on the right it *is* the input. $x_0$ is the other way round. And $v$
+# The bridge's mean (here for $s=0.8\,t$) lies between $x_t$ and $x_0$; the shorter the step, the more it is $x_t$
+# itself, and to
+# predict it is to repeat the input with a tiny correction. The noise is hard to see on the left, where there is
+# hardly any, and on the right it *is* the input. $x_0$ is the other way round. And $v$
 # changes sides: noise on the left, minus the digit on the right. It is always the part that you cannot see.
 #
 # ### Converting is arithmetic
 #
-# Two unknowns, $x_0$ and $\epsilon$, and two equations: whichever is given, the others follow. Where the variance is preserved,
+# Two unknowns, $x_0$ and $\epsilon$, and two equations: whichever is given, the others follow. Where the variance is
+# preserved,
 # $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\epsilon)$ turned by an angle, so turning it back gives
 #
 # $$x_0 = \alpha_t x_t - \sigma_t v,\qquad \epsilon = \sigma_t x_t + \alpha_t v. \tag{05.1}$$
@@ -145,7 +154,8 @@ alpha, sigma = per_sample(now.alpha, x_t), per_sample(now.sigma, x_t)
 equation("05.1", (alpha * x_t - sigma * v, sigma * x_t + alpha * v), (x_0, noise))
 
 # %% [markdown]
-# Why "velocity"? Write $\alpha=\cos\varphi$, $\sigma=\sin\varphi$. As $\varphi$ goes from 0 to a quarter turn, $x_\varphi$ walks on an
+# Why "velocity"? Write $\alpha=\cos\varphi$, $\sigma=\sin\varphi$. As $\varphi$ goes from 0 to a quarter turn,
+# $x_\varphi$ walks on an
 # arc from the picture to the noise, and $v$ is the direction in which it is walking:
 #
 # $$v = \frac{\mathrm d}{\mathrm d\varphi}\bigl(\cos\varphi\; x_0 + \sin\varphi\;\epsilon\bigr). \tag{05.2}$$
@@ -178,28 +188,36 @@ plotting.paths(
 # <details><summary><b>Question.</b> At t = 1 of a schedule that ends in pure noise (alpha = 0), which of the four still tell you
 # something about x_0?</summary>
 #
-# $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\epsilon$, so a perfect answer is a copy of the input, and
-# $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from `alpha = 0`; this is why the
-# schedule above stops just before, and why the library raises an error instead of returning infinities. The bridge's mean depends on $x_0$
+# $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\epsilon$, so a perfect answer is a copy of the
+# input, and
+# $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from
+# `alpha = 0`; this is why the
+# schedule above stops just before, and why the library raises an error instead of returning infinities. The bridge's
+# mean depends on $x_0$
 # with the weight $w_0$, which is small but not zero.
 # </details>
 #
 # ### Ho et al.'s way of writing it
 #
-# In the paper you meet the bridge's mean as a function of the noise. For one step, $s=t-1$, with $\beta_t=1-(\alpha_t/\alpha_{t-1})^2$:
+# In the paper you meet the bridge's mean as a function of the noise. For one step, $s=t-1$, with
+# $\beta_t=1-(\alpha_t/\alpha_{t-1})^2$:
 #
 # $$m_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Bigl(x_t-\frac{\beta_t}{\sigma_t}\,\epsilon\Bigr). \tag{05.3}$$
 #
-# "Take away a little of the noise, then undo the shrinking." It is the same mean; only the name of the knowledge has changed.
+# "Take away a little of the noise, then undo the shrinking." It is the same mean; only the name of the knowledge has
+# changed.
 #
 # <details><summary>Proof</summary>
 #
-# Let $r=\alpha_t/\alpha_s=\sqrt{1-\beta}$. Notebook 03: $w_t=r\sigma_s^2/\sigma_t^2$ and $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance
-# is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into $w_tx_t+w_0x_0$.
+# Let $r=\alpha_t/\alpha_s=\sqrt{1-\beta}$. Notebook 03: $w_t=r\sigma_s^2/\sigma_t^2$ and
+# $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance
+# is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into
+# $w_tx_t+w_0x_0$.
 #
 # *The factor of $\epsilon$*: $-w_0\sigma_t/\alpha_t=-\dfrac{\alpha_s\beta}{\alpha_t\sigma_t}=-\dfrac{\beta}{r\sigma_t}$.
 #
-# *The factor of $x_t$*: $w_t+\dfrac{w_0}{\alpha_t}=\dfrac{r\sigma_s^2}{\sigma_t^2}+\dfrac{\beta}{r\sigma_t^2}=\dfrac{r^2\sigma_s^2+\beta}{r\sigma_t^2}=\dfrac{\sigma_t^2}{r\sigma_t^2}=\dfrac1r$.
+# *The factor of $x_t$*:
+# $w_t+\dfrac{w_0}{\alpha_t}=\dfrac{r\sigma_s^2}{\sigma_t^2}+\dfrac{\beta}{r\sigma_t^2}=\dfrac{r^2\sigma_s^2+\beta}{r\sigma_t^2}=\dfrac{\sigma_t^2}{r\sigma_t^2}=\dfrac1r$.
 #
 # Together: $\frac1r\bigl(x_t-\frac{\beta}{\sigma_t}\epsilon\bigr)$. ∎
 # </details>
@@ -254,15 +272,19 @@ check("05.1", all_four)
 # %% [markdown]
 # ### Same knowledge, different errors
 #
-# If they are all the same, why does it matter which one the network predicts? Because a network is never exact, and **the same
-# error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed, an error $\delta$ in $x_0$
-# is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are related by the signal-to-noise ratio:
+# If they are all the same, why does it matter which one the network predicts? Because a network is never exact, and **the
+# same
+# error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed, an
+# error $\delta$ in $x_0$
+# is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are related by the signal-to-noise
+# ratio:
 #
 # $$\lVert\hat\epsilon-\epsilon\rVert^2=\mathrm{snr}_t\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat v-v\rVert^2=(1+\mathrm{snr}_t)\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat m_s-m_s\rVert^2=w_0^2\,\lVert\hat x_0-x_0\rVert^2. \tag{05.4}$$
 #
-# The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\epsilon-\sigma x_0$ errs by $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and
+# The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\epsilon-\sigma x_0$ errs by
+# $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and
 # $1/\sigma^2=1+\mathrm{snr}$.
 
 # %% tags=["nbval-check-output"]
@@ -306,14 +328,17 @@ for t in (0.05, 0.5, 0.95):
 #
 # Divide by the price, 0.008: about 1.3 per pixel, for pixels in [-1, 1]. The predicted picture is worthless, although
 # the loss looks small. Nothing is wrong with the model: at that noise level nobody can do much better. But it means two
-# things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0` that a noise-predicting
+# things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0`
+# that a noise-predicting
 # network implies can be far outside [-1, 1], which is why samplers clip it (section 10 shows how that goes wrong).
 # </details>
 #
 # ### Preconditioning: a target that is easy at every noise level
 #
-# Karras et al. (2022) turn the question around. Not: which of the named quantities shall we predict? But: **which combination is
-# equally hard at all noise levels?** Let the network $F$ see a scaled input, and let its answer be scaled and added to a scaled copy of the input:
+# Karras et al. (2022) turn the question around. Not: which of the named quantities shall we predict? But: **which
+# combination is
+# equally hard at all noise levels?** Let the network $F$ see a scaled input, and let its answer be scaled and added
+# to a scaled copy of the input:
 #
 # $$\hat x_0 = c_\text{skip}\,x_t + c_\text{out}\,F(c_\text{in}\,x_t).$$
 #
@@ -321,16 +346,19 @@ for t in (0.05, 0.5, 0.95):
 # as subtracted):
 #
 # 1. the input has unit variance: $c_\text{in}=1/\sqrt{\alpha^2\sigma_d^2+\sigma^2}$;
-# 2. the target, $F^\star=(x_0-c_\text{skip}x_t)/c_\text{out}$, has unit variance: so $c_\text{out}$ is the standard deviation of $x_0-c_\text{skip}x_t$;
+# 2. the target, $F^\star=(x_0-c_\text{skip}x_t)/c_\text{out}$, has unit variance: so $c_\text{out}$ is the standard
+# deviation of $x_0-c_\text{skip}x_t$;
 # 3. errors of $F$ are amplified as little as possible: choose $c_\text{skip}$ so that $c_\text{out}$ is smallest.
 #
-# The third says: $c_\text{skip}\,x_t$ is the best linear guess of $x_0$. Notebook 02 has computed it, as the mean of a Gaussian
+# The third says: $c_\text{skip}\,x_t$ is the best linear guess of $x_0$. Notebook 02 has computed it, as the mean of
+# a Gaussian
 # conditioned on a noisy observation, and $c_\text{out}$ is what remains, *the posterior's standard deviation*:
 #
 # $$c_\text{skip}=\frac{\alpha\sigma_d^2}{\alpha^2\sigma_d^2+\sigma^2},\qquad
 # c_\text{out}=\frac{\sigma\sigma_d}{\sqrt{\alpha^2\sigma_d^2+\sigma^2}}. \tag{05.5}$$
 #
-# So the network answers the question: *by how many standard deviations is the Gaussian guess off?* The check asks notebook 02's `condition`.
+# So the network answers the question: *by how many standard deviations is the Gaussian guess off?* The check asks
+# notebook 02's `condition`.
 
 # %% tags=["nbval-check-output"]
 sigma_d, here = 0.5, schedule(0.4)
@@ -345,13 +373,19 @@ equation("05.5", (factors.skip, factors.out), (posterior.mean[0], posterior.cov[
 # %% [markdown]
 # <details><summary>The three wishes without notebook 02</summary>
 #
-# The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\epsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a parabola in $c$. Its derivative,
-# $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
-# we have $1-c\alpha=\sigma^2/D$, so $V=\dfrac{\sigma^4\sigma_d^2+\alpha^2\sigma_d^4\sigma^2}{D^2}=\dfrac{\sigma^2\sigma_d^2(\sigma^2+\alpha^2\sigma_d^2)}{D^2}=\dfrac{\sigma^2\sigma_d^2}{D}$. ∎
+# The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\epsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a
+# parabola in $c$. Its derivative,
+# $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is
+# $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
+# we have $1-c\alpha=\sigma^2/D$, so
+# $V=\dfrac{\sigma^4\sigma_d^2+\alpha^2\sigma_d^4\sigma^2}{D^2}=\dfrac{\sigma^2\sigma_d^2(\sigma^2+\alpha^2\sigma_d^2)}{D^2}=\dfrac{\sigma^2\sigma_d^2}{D}$.
+# ∎
 # </details>
 #
-# Two measurements on the digits show what was gained. On the left, the size of each target. On the right, the share of a target's variance
-# that a *straight copy of the input, scaled*, explains: what the network gets for nothing. A target that is nearly a copy of
+# Two measurements on the digits show what was gained. On the left, the size of each target. On the right, the share
+# of a target's variance
+# that a *straight copy of the input, scaled*, explains: what the network gets for nothing. A target that is nearly a
+# copy of
 # the input makes a small loss and teaches little. Look for a line that is flat at 1 on the left, and at 0 on the right.
 
 # %%
@@ -382,7 +416,8 @@ print(f"of the noise, at log SNR -8: {copied['eps'][0]:.3f}; of x_0, at log SNR 
 # %% [markdown]
 # The preconditioned target has the same size everywhere and holds nothing that could be had by copying. There is one more
 # gift, at the start of training: a network whose last layer is initialised to zero answers $F=0$, and so the untrained
-# model already is the best *linear* denoiser. (`v` with unit-variance data is the same target with the opposite sign: put $\sigma_d=1$
+# model already is the best *linear* denoiser. (`v` with unit-variance data is the same target with the opposite sign:
+# put $\sigma_d=1$
 # into (05.5).) All networks of this course are trained this way.
 #
 # ### Exercise 05.2: the preconditioned prediction (2 points)
@@ -417,18 +452,22 @@ check("05.2", denoised)
 # *The evidence lower bound is a sum of squared errors with weights; drop the weights and it works better.*
 #
 # Notebook 04 ended with a bound on $-\log p(x_0)$: a prior term, a decoder term, and for each step of the chain
-# $\mathrm{KL}\bigl(q(x_s\mid x_t,x_0)\,\Vert\,p(x_s\mid x_t)\bigr)$. The model $p(x_s\mid x_t)$ is the bridge with the network's guess $\hat x_0$ in the place of
+# $\mathrm{KL}\bigl(q(x_s\mid x_t,x_0)\,\Vert\,p(x_s\mid x_t)\bigr)$. The model $p(x_s\mid x_t)$ is the bridge with
+# the network's guess $\hat x_0$ in the place of
 # $x_0$. Both are Gaussians with the same standard deviation, so only their means differ, and
 #
 # $$\mathrm{KL}=\tfrac12\bigl(\mathrm{snr}_s-\mathrm{snr}_t\bigr)\,\lVert x_0-\hat x_0\rVert^2. \tag{05.6}$$
 #
 # <details><summary>Complete derivation</summary>
 #
-# For two Gaussians with the same covariance $\tau^2I$ and means $m$, $\hat m$, the KL is $\lVert m-\hat m\rVert^2/(2\tau^2)$ (notebook 02, property (f):
+# For two Gaussians with the same covariance $\tau^2I$ and means $m$, $\hat m$, the KL is
+# $\lVert m-\hat m\rVert^2/(2\tau^2)$ (notebook 02, property (f):
 # the logarithm and the trace cancel the constant).
 #
-# The means are $w_tx_t+w_0x_0$ and $w_tx_t+w_0\hat x_0$, so $\lVert m-\hat m\rVert^2=w_0^2\lVert x_0-\hat x_0\rVert^2$ with $w_0=\alpha_sV/\sigma_t^2$, where
-# $V=\sigma_t^2-r^2\sigma_s^2$ is the kernel's variance and $r=\alpha_t/\alpha_s$. The bridge's variance is $\tau^2=\sigma_s^2V/\sigma_t^2$. Hence
+# The means are $w_tx_t+w_0x_0$ and $w_tx_t+w_0\hat x_0$, so
+# $\lVert m-\hat m\rVert^2=w_0^2\lVert x_0-\hat x_0\rVert^2$ with $w_0=\alpha_sV/\sigma_t^2$, where
+# $V=\sigma_t^2-r^2\sigma_s^2$ is the kernel's variance and $r=\alpha_t/\alpha_s$. The bridge's variance is
+# $\tau^2=\sigma_s^2V/\sigma_t^2$. Hence
 #
 # $$\frac{w_0^2}{2\tau^2}=\frac{\alpha_s^2V^2}{\sigma_t^4}\cdot\frac{\sigma_t^2}{2\sigma_s^2V}=\frac{\alpha_s^2V}{2\sigma_s^2\sigma_t^2}
 # =\frac{\alpha_s^2\sigma_t^2-\alpha_t^2\sigma_s^2}{2\sigma_s^2\sigma_t^2}=\frac12\Bigl(\frac{\alpha_s^2}{\sigma_s^2}-\frac{\alpha_t^2}{\sigma_t^2}\Bigr).\;∎$$
@@ -436,7 +475,8 @@ check("05.2", denoised)
 # No step used that the variance is preserved: it holds for every schedule.
 # </details>
 #
-# The check computes the left side as a KL between two Gaussians over all pixels, for a model that guesses wrongly on purpose.
+# The check computes the left side as a KL between two Gaussians over all pixels, for a model that guesses wrongly on
+# purpose.
 
 
 # %% tags=["nbval-check-output"]
@@ -447,14 +487,17 @@ def wrong_denoiser(x_t, marginal):
 equation("05.6", step_term(wrong_denoiser, x_0, x_t, before, now), 0.5 * (before.snr - now.snr) * squared)
 
 # %% [markdown]
-# Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\epsilon-\hat\epsilon\rVert^2/\mathrm{snr}_t$ by (05.4). Ho et al. give the model the variance
-# $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians differ in width too, which adds a constant that no
+# Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\epsilon-\hat\epsilon\rVert^2/\mathrm{snr}_t$ by (05.4).
+# Ho et al. give the model the variance
+# $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians differ in width too, which adds a constant
+# that no
 # network can change:
 #
 # $$\mathrm{KL}=\frac{\beta_t}{2(1-\beta_t)\,\sigma_t^2}\,\lVert\epsilon-\hat\epsilon\rVert^2
 # +\frac d2\Bigl(\log\frac{\beta_t}{\tilde\beta_t}+\frac{\tilde\beta_t}{\beta_t}-1\Bigr). \tag{05.7}$$
 #
-# The first factor is their equation 12: from (05.3) the means differ by $\frac{\beta}{\sigma_t\sqrt{1-\beta}}$ times the error of the noise; square, and
+# The first factor is their equation 12: from (05.3) the means differ by $\frac{\beta}{\sigma_t\sqrt{1-\beta}}$ times
+# the error of the noise; square, and
 # divide by twice the model's variance $\beta$.
 
 # %% tags=["nbval-check-output"]
@@ -467,7 +510,8 @@ nats = step_term(wrong_denoiser, x_0, noisy, ho(t - 1), ho(t), step_std="beta")
 equation("05.7", nats, beta / (2 * (1 - beta) * ho(t).sigma ** 2) * miss + constant)
 
 # %% [markdown]
-# Now look at the factor in front of $\lVert\epsilon-\hat\epsilon\rVert^2$ over the thousand steps. If the bound is what we want, this is how much
+# Now look at the factor in front of $\lVert\epsilon-\hat\epsilon\rVert^2$ over the thousand steps. If the bound is
+# what we want, this is how much
 # each step's error matters. Look at the left end.
 
 # %%
@@ -486,8 +530,10 @@ share = of_bridge.cumsum(0) / of_bridge.sum()
 print(f"the first 20 of 999 steps hold {float(share[19]):.3f} of all the weight")
 
 # %% [markdown]
-# The bound spends its weight where the picture is almost clean: a quarter of it on the first 2% of the steps, on noise too weak
-# to see. That is honest accounting: a pixel's last bits cost as many nats as its first ones. But it is not what we look at in a
+# The bound spends its weight where the picture is almost clean: a quarter of it on the first 2% of the steps, on
+# noise too weak
+# to see. That is honest accounting: a pixel's last bits cost as many nats as its first ones. But it is not what we
+# look at in a
 # picture. So Ho et al. set all the weights to 1:
 #
 # $$L_\text{simple}=\mathbb E_{t,\,x_0,\,\epsilon}\,\bigl\lVert\epsilon-\epsilon_\theta(\alpha_tx_0+\sigma_t\epsilon,\;t)\bigr\rVert^2,\qquad t\text{ uniform}. \tag{05.8}$$
@@ -511,20 +557,25 @@ equation("05.8", simple(always_zero, Parametrization("eps"), batch, ho(times), e
 # <details><summary><b>Question.</b> Every target has a "simple" loss: set the weight of <i>its</i> squared error to 1. Is the simple loss of v
 # the same as that of the noise? Which cares more about the noisy end?</summary>
 #
-# By (05.4) they weigh $\lVert x_0-\hat x_0\rVert^2$ with $1+\mathrm{snr}$ and $\mathrm{snr}$: almost the same where the picture is clean, but at the
-# noisy end, where snr tends to 0, v still pays 1 per unit of error in the picture and the noise pays nothing. So "predict v" is two decisions at once: what the output
+# By (05.4) they weigh $\lVert x_0-\hat x_0\rVert^2$ with $1+\mathrm{snr}$ and $\mathrm{snr}$: almost the same where
+# the picture is clean, but at the
+# noisy end, where snr tends to 0, v still pays 1 per unit of error in the picture and the noise pays nothing. So
+# "predict v" is two decisions at once: what the output
 # means, and how errors are weighed. The experiment below takes them apart.
 # </details>
 #
 # ### One integral, many losses
 #
-# Schedules and losses look like two choices. In training they are one. What counts is how often a noise level is visited, times
-# how much an error counts there. With $\lambda=\log\mathrm{snr}$ as the variable, and $e(\lambda)$ the mean squared error of $\hat x_0$ at that level,
+# Schedules and losses look like two choices. In training they are one. What counts is how often a noise level is
+# visited, times
+# how much an error counts there. With $\lambda=\log\mathrm{snr}$ as the variable, and $e(\lambda)$ the mean squared
+# error of $\hat x_0$ at that level,
 #
 # $$\mathbb E_{t\sim U(0,1)}\bigl[w(\lambda_t)\,e(\lambda_t)\bigr]=\int w(\lambda)\,e(\lambda)\;\Bigl\lvert\frac{\mathrm dt}{\mathrm d\lambda}\Bigr\rvert\,\mathrm d\lambda \tag{05.9}$$
 #
 # (substitution; Kingma and Gao 2023 collect what all published losses become). The check integrates both sides for data
-# $N(0, \sigma_d^2)$, where $e(\lambda)=c_\text{out}^2$ is known, once over $t$ and once over $\lambda$, through `time_at`, the inverse of the schedule.
+# $N(0, \sigma_d^2)$, where $e(\lambda)=c_\text{out}^2$ is known, once over $t$ and once over $\lambda$, through
+# `time_at`, the inverse of the schedule.
 
 
 # %% tags=["nbval-check-output"]
@@ -540,8 +591,10 @@ over_levels = (paid(Marginal.from_log_snr(log_snr))[:-1] * (when[:-1] - when[1:]
 equation("05.9", over_t, over_levels, rtol=1e-3)
 
 # %% [markdown]
-# Here are three recipes as weights on the picture's error over the noise levels, each scaled to its own maximum: Ho et al.'s (noise,
-# linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn from a log-normal law, which is what
+# Here are three recipes as weights on the picture's error over the noise levels, each scaled to its own maximum: Ho
+# et al.'s (noise,
+# linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn from a log-normal
+# law, which is what
 # this course trains with). Look for where each recipe spends its effort.
 
 # %%
@@ -565,12 +618,14 @@ plotting.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# (For the eye, each weight is multiplied by $\sigma^2$, so that the height says how much an error of *v* counts.) The bound insists on the clean
+# (For the eye, each weight is multiplied by $\sigma^2$, so that the height says how much an error of *v* counts.) The
+# bound insists on the clean
 # side. Everything in use has its bump in the middle, where a blur becomes a picture.
 #
 # ### Does it matter? The published table, and ours
 #
-# Ho et al. trained the same network with four combinations, on CIFAR-10 (their table 2; IS, the Inception score, higher is better; FID, a Fréchet
+# Ho et al. trained the same network with four combinations, on CIFAR-10 (their table 2; IS, the Inception score,
+# higher is better; FID, a Fréchet
 # distance in the features of an Inception network, lower is better; section 6 explains it):
 #
 # | objective | IS | FID |
@@ -582,9 +637,12 @@ plotting.curves(
 # (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain is
 # the weights', not the noise's: the second row predicts the noise as well.
 #
-# Our small replica crosses four targets with two weights on the digits: a `tiny` network, the same number of steps for each, three seeds.
-# It is **recorded** (made beforehand by a script; the line under the table says which), because it takes minutes. *Simple* weighs the target's own squared error by 1; *bound* weighs the
-# picture's error by snr, the bound's weight over noise levels. Both see the same noise levels. Before you unfold your opinion: which row
+# Our small replica crosses four targets with two weights on the digits: a `tiny` network, the same number of steps
+# for each, three seeds.
+# It is **recorded** (made beforehand by a script; the line under the table says which), because it takes minutes. *Simple*
+# weighs the target's own squared error by 1; *bound* weighs the
+# picture's error by snr, the bound's weight over noise levels. Both see the same noise levels. Before you unfold your
+# opinion: which row
 # will win, and will it be clear?
 
 # %%
@@ -636,30 +694,36 @@ check("05.3", noise_loss)
 # %% [markdown]
 # ## 3. The real UNet
 #
-# *A picture goes in and a picture of the same size comes out; in between, the network looks at it coarsely and finely, and is
+# *A picture goes in and a picture of the same size comes out; in between, the network looks at it coarsely and
+# finely, and is
 # told how noisy it is.*
 #
 # Notebook 01's hourglass had the right shape. The real one adds four things, each with a reason.
 #
 # ```
-#  x_t ── pack 2x2 ── conv ── block ──┬────────────── skip ─────────────── concatenate ── block ── conv ── unpack ── F
-#                                     │            (14 x 14)                    │
-#                                   halve                                     double
-#                                     │             (7 x 7)                     │
-#                                   block ──┬──────── skip ──── concatenate ── block
-#                                           └─ block, attention, block ─┘
-#  log SNR ── sines and cosines ── two linear layers ──► a scale and a shift inside every block
+#  x_t ── pack 2x2 ── conv ── block ──┬──────────── skip ────────────── join ── block ── conv ── unpack ── F
+#                                   halve       (14 x 14)              double
+#                                   block ──┬────── skip ───── join ── block
+#                                           │      (7 x 7)      │
+#                                           └─ block, attention, block
+#  log SNR ── sines and cosines ── two linear layers ── a scale and a shift inside every block
 # ```
 #
-# * **Residual blocks**: $x+\text{conv}(\ldots\text{conv}(\ldots x))$, each convolution preceded by a normalisation and a smooth kink (SiLU). A
+# * **Residual blocks**: $x+\text{conv}(\ldots\text{conv}(\ldots x))$, each convolution preceded by a normalisation
+#   and a smooth kink (SiLU). A
 #   block that has learnt nothing passes its input on.
-# * **Skips by concatenation** from the way down to the way up, so that fine detail does not have to squeeze through the coarse levels.
-# * **Attention** at the coarsest level: every place looks at every other. A stroke's two ends are far apart for a 3x3 convolution.
-# * **The noise level, everywhere**: not as an extra picture at the entrance, but as a scale and a shift after each block's second
+# * **Skips by concatenation** from the way down to the way up, so that fine detail does not have to squeeze through
+#   the coarse levels.
+# * **Attention** at the coarsest level: every place looks at every other. A stroke's two ends are far apart for a 3x3
+#   convolution.
+# * **The noise level, everywhere**: not as an extra picture at the entrance, but as a scale and a shift after each
+#   block's second
 #   normalisation ("FiLM"). The same features, amplified or muted depending on how much noise there is.
 #
-# And two habits: each block's last layer, and the network's last layer, start at **zero**, so that training starts from the identity; and $2\times2$ pixels
-# are **packed** into channels at the entrance, so that the expensive layers work on $14\times14$. That makes two CPU cores enough.
+# And two habits: each block's last layer, and the network's last layer, start at **zero**, so that training starts
+# from the identity; and $2\times2$ pixels
+# are **packed** into channels at the entrance, so that the expensive layers work on $14\times14$. That makes two CPU
+# cores enough.
 
 # %%
 tiny = PRESETS["tiny"]
@@ -670,7 +734,8 @@ for name, config in PRESETS.items():
     )
 
 # %% [markdown]
-# Where do the parameters sit, and where does the time go? The second column counts multiplications and additions for one digit. Before you
+# Where do the parameters sit, and where does the time go? The second column counts multiplications and additions for
+# one digit. Before you
 # look: will the coarse level (7 x 7, twice the channels) cost more or less than the fine one (14 x 14)?
 
 # %%
@@ -692,15 +757,19 @@ total = counter.get_total_flops() / 1e6
 print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} million operations")
 
 # %% [markdown]
-# (Attention's own products are not in the count: see the question below.) A $3\times3$ convolution from $c$ to $c'$ channels has $9cc'$
-# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the places:
+# (Attention's own products are not in the count: see the question below.) A $3\times3$ convolution from $c$ to $c'$
+# channels has $9cc'$
+# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the
+# places:
 # equal cost, more parameters. That is why UNets double their channels when they halve the resolution.
 #
 # <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
 # on a 256 x 256 picture?</summary>
 #
-# Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to
-# nothing. At $14\times14$, sixteen times as much. At $256\times256$, $65{,}536^2$ pairs: four thousand million scores for one
+# Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels
+# $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to
+# nothing. At $14\times14$, sixteen times as much. At $256\times256$, $65{,}536^2$ pairs: four thousand million scores
+# for one
 # layer. So attention stays at the coarse levels (`attn_levels`), or the whole model moves to a smaller latent picture.
 # </details>
 #
@@ -708,7 +777,8 @@ print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} mil
 #
 # $$\operatorname{attention}(Q,K,V)=\operatorname{softmax}\bigl(QK^\top/\sqrt{d}\bigr)\,V. \tag{05.10}$$
 #
-# A softmax over the places, then an average: you will meet the same shape again in section 7, where it is the exact denoiser of a data set.
+# A softmax over the places, then an average: you will meet the same shape again in section 7, where it is the exact
+# denoiser of a data set.
 
 # %% tags=["nbval-check-output"]
 layer = Attention(channels=8, head_dim=4).double()
@@ -722,7 +792,8 @@ equation("05.10", layer(features), by_hand)
 # %% [markdown]
 # ### What zero buys
 #
-# A fresh network answers zero, exactly. With the preconditioned target its denoiser is then the best linear one: nothing has been
+# A fresh network answers zero, exactly. With the preconditioned target its denoiser is then the best linear one:
+# nothing has been
 # learned, and the loss starts at the size of the target instead of somewhere wild.
 
 # %% tags=["nbval-check-output"]
@@ -739,13 +810,16 @@ print(
 # %% [markdown]
 # ### Is the noise level critical as an input?
 #
-# Predict first. One network has to denoise pictures with hardly any noise and pictures that are nothing but noise. Surely it must be told which is
+# Predict first. One network has to denoise pictures with hardly any noise and pictures that are nothing but noise.
+# Surely it must be told which is
 # which? Suppose you always told it the same level, in training and in sampling. What would happen?
 #
 # <details><summary>Have a guess, then unfold</summary>
 #
-# A picture of 784 pixels gives its noise level away. Most pixels near a digit's border are exactly $-1$ before noising, so the spread of, say, a hundred of
-# them after noising *is* $\sigma_t$, to within 7% ($1/\sqrt{2\cdot100}$). The next cell measures it. What the network loses is not the knowledge but the convenience: it must spend
+# A picture of 784 pixels gives its noise level away. Most pixels near a digit's border are exactly $-1$ before
+# noising, so the spread of, say, a hundred of
+# them after noising *is* $\sigma_t$, to within 7% ($1/\sqrt{2\cdot100}$). The next cell measures it. What the network
+# loses is not the knowledge but the convenience: it must spend
 # capacity on estimating the level, and on turning its features up or down accordingly.
 # </details>
 
@@ -762,8 +836,10 @@ print(
 )
 
 # %% [markdown]
-# So nothing needs to be told that could not be seen. But is it as good? Recorded: the same network and budget, told the level and
-# not told it (a constant instead), three seeds, sampled with the two samplers that section 5 explains: DDIM, which takes the network at its word, and
+# So nothing needs to be told that could not be seen. But is it as good? Recorded: the same network and budget, told
+# the level and
+# not told it (a constant instead), three seeds, sampled with the two samplers that section 5 explains: DDIM, which
+# takes the network at its word, and
 # DDPM, which stirs fresh noise in at every step.
 
 # %%
@@ -783,12 +859,15 @@ print(f"recorded by: {ablation['command']}\n{ablation['settings']}")
 #
 # ### The average that you sample from
 #
-# The weights of the last step jitter: each step follows the noise of one batch. Sampling is done with a running average of the weights, an
-# *exponential moving average* (EMA): after the $k$-th step, $\bar w_k=d_k\bar w_{k-1}+(1-d_k)w_k$. Unrolled, the average after $n$ steps is a weighted mean of all weights there have been,
+# The weights of the last step jitter: each step follows the noise of one batch. Sampling is done with a running
+# average of the weights, an
+# *exponential moving average* (EMA): after the $k$-th step, $\bar w_k=d_k\bar w_{k-1}+(1-d_k)w_k$. Unrolled, the
+# average after $n$ steps is a weighted mean of all weights there have been,
 #
 # $$\bar w_n=\Bigl(\prod_{k=1}^n d_k\Bigr)w_0+\sum_{j=1}^n(1-d_j)\Bigl(\prod_{k=j+1}^{n}d_k\Bigr)w_j, \tag{05.11}$$
 #
-# and its weights sum to 1. The check builds them for a decay with warm-up and compares with the update, done step by step.
+# and its weights sum to 1. The check builds them for a decay with warm-up and compares with the update, done step by
+# step.
 
 
 # %% tags=["nbval-check-output"]
@@ -806,8 +885,10 @@ for d, w in zip(decays, walk[1:], strict=True):
 equation("05.11", (average, 1.0), ((shares(decays) * walk).sum(), shares(decays).sum()))
 
 # %% [markdown]
-# Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what remains of the random
-# start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then the average always covers the most recent part of the run, whatever its length.
+# Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what
+# remains of the random
+# start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then the average always
+# covers the most recent part of the run, whatever its length.
 
 # %% tags=["nbval-check-output"]
 n = 2000
@@ -856,12 +937,16 @@ check("05.6", moving_average)
 # %% [markdown]
 # ### A minute of training
 #
-# The loop of the library is a generator: it yields after every step, and you own the progress bar, the pictures and the decision
-# to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple` on the preconditioned target, AdamW with a
+# The loop of the library is a generator: it yields after every step, and you own the progress bar, the pictures and
+# the decision
+# to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple` on the
+# preconditioned target, AdamW with a
 # short warm-up and a cosine decay, gradients clipped at norm 1, the average.
 #
-# On two CPU cores the next cell trains the `tiny` preset (0.27 million parameters) for about a minute, some 10 passes over the digits. Where a GPU is found the same cell
-# trains `base`, twenty times the size. The pictures are drawn from the average, always from the same noise: watch strokes appear.
+# On two CPU cores the next cell trains the `tiny` preset (0.27 million parameters) for about a minute, some 10 passes
+# over the digits. Where a GPU is found the same cell
+# trains `base`, twenty times the size. The pictures are drawn from the average, always from the same noise: watch
+# strokes appear.
 
 
 # %%
@@ -885,29 +970,28 @@ def show_rows(pictures: dict[str, Tensor], alt: str, **more) -> plotting.Picture
 
 # %%
 SECONDS = 60
-on_gpu = torch.cuda.is_available()
+device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.manual_seed(5)
-mine, losses = UNet(PRESETS["base" if on_gpu else "tiny"]), []
-x_T = start_noise(14, seed=1).to("cuda" if on_gpu else "cpu")
-seen = {"start": x_T}
-screen = display(show_rows(seen, "Pictures of pure noise"), display_id=True)
+mine, losses, x_T = UNet(PRESETS["base" if device == "cuda" else "tiny"]), [], start_noise(14, seed=1).to(device)
+shown = {"start": x_T}
+screen = display(show_rows(shown, "Pictures of pure noise"), display_id=True)
 with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
     for state in train(mine, edm, train_set.images, TrainConfig(seconds=SECONDS)):
         losses.append(state.loss)
-        if state.progress >= len(seen) / 5:
+        if state.progress >= len(shown) / 5:
             average = state.average.eval()
-            seen[f"step {state.step}"] = draw(network_denoiser(average, edm, clip_x0=True), x_T)
+            shown[f"step {state.step}"] = draw(network_denoiser(average, edm, clip_x0=True), x_T)
             screen.update(
-                show_rows(
-                    seen, "Samples after each fifth of the training, one row each: from noise over blobs to digits"
-                )
+                show_rows(shown, "Samples after each fifth of the training, a row each: from noise to digits")
             )
             bar.set_postfix_str(f"step {state.step}, loss {float(torch.stack(losses[-50:]).mean()):.3f}")
         bar.update(min(100, round(100 * state.progress)) - bar.n)
 
 # %% [markdown]
-# From the top row to the bottom: a fifth of the training each. Strokes come first, then digits; some will be none. That was a
-# minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could make it overnight. From here on the pictures come from the shipped
+# From the top row to the bottom: a fifth of the training each. Strokes come first, then digits; some will be none.
+# That was a
+# minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could make it
+# overnight. From here on the pictures come from the shipped
 # one, and yours is beside it where it is interesting.
 
 # %%
@@ -921,14 +1005,16 @@ show_rows(
 
 # %%
 print(f"the shipped network has {parameter_count(model.network):,} parameters; its record says:")
-for key, value in list(model.record.items())[:8]:
-    print(f"  {key}: {value}")
+for key in ("command", "steps", "images_seen", "frechet_distance"):
+    print(f"  {key}: {model.record.get(key)}")
 
 # %% [markdown]
 # ### Where the loss is lost
 #
-# The loss curve falls fast and then hardly moves, while the pictures still get better. Before you call the network "converged", look at the loss
-# *per noise level*, on digits it was trained on and on digits it has never seen. The dashed line is the untrained network (the best linear guess).
+# The loss curve falls fast and then hardly moves, while the pictures still get better. Before you call the network
+# "converged", look at the loss
+# *per noise level*, on digits it was trained on and on digits it has never seen. The dashed line is the untrained
+# network (the best linear guess).
 
 # %%
 smooth = torch.stack(losses).float().cpu().unfold(0, min(25, len(losses)), 1).mean(1)
@@ -959,16 +1045,21 @@ print(f"squared error per pixel of the best constant picture, on held-back digit
 # <details><summary><b>Question.</b> The untrained curve is far above 1 at the noisy end. Wish 2 promised a target of unit size. What went
 # wrong?</summary>
 #
-# The wish assumed a data mean of zero. The digits' mean picture is mostly $-0.9$ at the border, and at the noisy end the target is
-# $(x_0-c_\text{skip}x_t)/c_\text{out}\approx x_0/\sigma_d$, mean included. A bias in the last layer learns the mean within the first dozens of steps.
-# Where the noise is strong, knowing the mean picture is most of what there is to know: see the printed number, the error of the best constant.
+# The wish assumed a data mean of zero. The digits' mean picture is mostly $-0.9$ at the border, and at the noisy end
+# the target is
+# $(x_0-c_\text{skip}x_t)/c_\text{out}\approx x_0/\sigma_d$, mean included. A bias in the last layer learns the mean
+# within the first dozens of steps.
+# Where the noise is strong, knowing the mean picture is most of what there is to know: see the printed number, the
+# error of the best constant.
 # </details>
 #
 # <details><summary><b>Question.</b> "Trained on" and "never seen" lie on top of each other. What would you see if the network had
 # memorised the training digits, and at which noise levels?</summary>
 #
-# A gap, first at intermediate and strong noise: there a network that knows the training digits by heart can name the one that was noised, and one that only knows what digits
-# look like cannot. At weak noise there is little to be gained by memory, since the picture is visible. Section 7 measures it.
+# A gap, first at intermediate and strong noise: there a network that knows the training digits by heart can name the
+# one that was noised, and one that only knows what digits
+# look like cannot. At weak noise there is little to be gained by memory, since the picture is visible. Section 7
+# measures it.
 # </details>
 
 # %% [markdown]
@@ -978,7 +1069,8 @@ print(f"squared error per pixel of the best constant picture, on held-back digit
 #
 # ### The ancestral loop
 #
-# "Ancestral": draw $x_T$ from pure noise, then each $x_s$ given its parent $x_t$, from $p(x_s\mid x_t)$, which is the bridge with $\hat x_0$ in place of $x_0$:
+# "Ancestral": draw $x_T$ from pure noise, then each $x_s$ given its parent $x_t$, from $p(x_s\mid x_t)$, which is the
+# bridge with $\hat x_0$ in place of $x_0$:
 #
 # $$x_s = w_t\,x_t + w_0\,\hat x_0 + \tau\,n,\qquad n\sim N(0,I). \tag{05.12}$$
 #
@@ -1001,13 +1093,16 @@ equation("05.12", x, last(library))
 
 # %% [markdown]
 # Three details in these lines are where most home-made samplers break. The times are taken as neighbours of a list
-# (`pairwise`), never as "t minus something". At the last step $s=0$ the bridge's std is 0, so no noise is added. And network and
+# (`pairwise`), never as "t minus something". At the last step $s=0$ the bridge's std is 0, so no noise is added. And
+# network and
 # sampler read the *same* marginal. Section 10 breaks each of them.
 #
 # ### Which variance?
 #
-# Ho et al. tried two: the bridge's, $\tilde\beta_t=\frac{\sigma_s^2}{\sigma_t^2}\beta_t$, right if the data were a single point, and the forward step's $\beta_t$, right if the
-# data were standard normal. They found no difference in quality, with a thousand steps. Look at the ratio of the two to see why, and where it is not so.
+# Ho et al. tried two: the bridge's, $\tilde\beta_t=\frac{\sigma_s^2}{\sigma_t^2}\beta_t$, right if the data were a
+# single point, and the forward step's $\beta_t$, right if the
+# data were standard normal. They found no difference in quality, with a thousand steps. Look at the ratio of the two
+# to see why, and where it is not so.
 
 # %%
 rows = {}
@@ -1021,12 +1116,14 @@ plotting.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# On Gaussian data we can do better than look. With the exact denoiser each step maps $x_t$ to $a\,x_t+b+c\,n$: an affine map. So the variance of what comes
+# On Gaussian data we can do better than look. With the exact denoiser each step maps $x_t$ to $a\,x_t+b+c\,n$: an
+# affine map. So the variance of what comes
 # out follows from the slopes alone,
 #
 # $$\operatorname{Var}(x_s)=a^2\operatorname{Var}(x_t)+c^2, \tag{05.13}$$
 #
-# and a sampler's final variance can be computed without drawing a single number. `slopes` measures $a$ and $c$ of *any* step of the library; the check
+# and a sampler's final variance can be computed without drawing a single number. `slopes` measures $a$ and $c$ of *any*
+# step of the library; the check
 # draws 400,000 samples with 20 steps.
 
 
@@ -1053,7 +1150,8 @@ drawn = last(sample(exact, Linear(), Linear().times(20), x, ddpm("beta"), rng))
 equation("05.13", final_variance(ddpm("beta"), Linear(), Linear().times(20), exact), drawn.var(), rtol=6e-3)
 
 # %% [markdown]
-# The data's variance is 0.09. What do the samplers make of it? (`renoise` is notebook 01's second algorithm: guess the clean picture, noise it afresh.)
+# The data's variance is 0.09. What do the samplers make of it? (`renoise` is notebook 01's second algorithm: guess
+# the clean picture, noise it afresh.)
 
 # %% tags=["nbval-check-output"]
 print("steps   DDPM, beta-tilde   DDPM, beta    DDIM   renoise      (data: 0.090)")
@@ -1065,8 +1163,10 @@ for steps in (10, 30, 100, 1000):
     print(f"{steps:5d}   {each[0]:16.3f}   {each[1]:10.3f}   {each[2]:5.3f}   {each[3]:7.3f}")
 
 # %% [markdown]
-# $\tilde\beta$ comes out too narrow at every number of steps; $\beta$ comes out too wide, except with ten steps, where the long last step, which
-# adds no noise, costs more than the others bring. With a thousand steps both are nearly right, and so is DDIM. `renoise` is not, and
+# $\tilde\beta$ comes out too narrow at every number of steps; $\beta$ comes out too wide, except with ten steps,
+# where the long last step, which
+# adds no noise, costs more than the others bring. With a thousand steps both are nearly right, and so is DDIM.
+# `renoise` is not, and
 # more steps do not help.
 #
 # ### Renoising halves the variance
@@ -1075,13 +1175,17 @@ for steps in (10, 30, 100, 1000):
 #
 # <details><summary>Four lines</summary>
 #
-# Data $N(m,\tau^2)$, one dimension, $v=\alpha^2\tau^2+\sigma^2$. The exact guess is $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives
-# $x_s=\alpha_s\hat x_0+\sigma_s n$, so $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\tau^2}{v_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
+# Data $N(m,\tau^2)$, one dimension, $v=\alpha^2\tau^2+\sigma^2$. The exact guess is
+# $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives
+# $x_s=\alpha_s\hat x_0+\sigma_s n$, so
+# $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\tau^2}{v_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
 #
-# As steps get small, $s\to t$: with $q=\alpha^2\tau^2/v$ each step does $V\mapsto q^2V+\sigma^2$, whose fixed point is $V^\star=\sigma^2/(1-q^2)$. Now
+# As steps get small, $s\to t$: with $q=\alpha^2\tau^2/v$ each step does $V\mapsto q^2V+\sigma^2$, whose fixed point
+# is $V^\star=\sigma^2/(1-q^2)$. Now
 # $1-q^2=\frac{(v-\alpha^2\tau^2)(v+\alpha^2\tau^2)}{v^2}=\frac{\sigma^2(v+\alpha^2\tau^2)}{v^2}$.
 #
-# So $V^\star=v^2/(v+\alpha^2\tau^2)$, while the right variance is $v$. When the noise is gone, $\alpha=1$, $\sigma=0$, $v=\tau^2$: $V^\star=\tau^4/(2\tau^2)=\tau^2/2$. ∎
+# So $V^\star=v^2/(v+\alpha^2\tau^2)$, while the right variance is $v$. When the noise is gone, $\alpha=1$,
+# $\sigma=0$, $v=\tau^2$: $V^\star=\tau^4/(2\tau^2)=\tau^2/2$. ∎
 # </details>
 #
 # $$V^\star=\frac{v^2}{v+\alpha^2\tau^2}\;\xrightarrow[\;\sigma\to0\;]{}\;\frac{\tau^2}{2},\qquad v=\alpha^2\tau^2+\sigma^2. \tag{05.14}$$
@@ -1100,7 +1204,8 @@ equation("05.14", settled, wide**2 / (wide + here.alpha**2 * 0.09))
 # %% [markdown]
 # ### One knob
 #
-# All of these are one formula. Take the guess $(\hat x_0,\hat\epsilon)$ at time $t$. Build $x_s$ from it: the picture scaled by $\alpha_s$, and noise of
+# All of these are one formula. Take the guess $(\hat x_0,\hat\epsilon)$ at time $t$. Build $x_s$ from it: the picture
+# scaled by $\alpha_s$, and noise of
 # total strength $\sigma_s$, of which a part $c$ is drawn afresh and the rest is the noise that is already there:
 #
 # $$x_s=\alpha_s\hat x_0+\sqrt{\sigma_s^2-c^2}\;\hat\epsilon+c\,n,\qquad 0\le c\le\sigma_s. \tag{05.15}$$
@@ -1120,7 +1225,8 @@ by_formula = s.alpha * guess.x0 + (s.sigma**2 - tau**2).sqrt() * guess.eps + tau
 equation("05.15", by_formula, ddpm("bridge")(x, s, t, exact, n)[0])
 
 # %% [markdown]
-# Turn the knob on Gaussian data: the final variance against $c$ as a multiple of the bridge's std, for several numbers of steps. More steps bring
+# Turn the knob on Gaussian data: the final variance against $c$ as a multiple of the bridge's std, for several
+# numbers of steps. More steps bring
 # all curves nearer to the truth; but what does turning the knob up do, at any number of steps?
 
 # %%
@@ -1141,13 +1247,16 @@ plotting.curves(
 #
 # <details><summary><b>Question.</b> If fresh noise only makes things worse, why does anybody use it?</summary>
 #
-# Because here the denoiser is exact. A trained network makes errors, and along a deterministic path they stay: whatever is wrong with
-# $x_t$ is carried on. Fresh noise replaces part of $x_t$'s noise by correct noise and forgets some of the error. So with a good network and
+# Because here the denoiser is exact. A trained network makes errors, and along a deterministic path they stay:
+# whatever is wrong with
+# $x_t$ is carried on. Fresh noise replaces part of $x_t$'s noise by correct noise and forgets some of the error. So
+# with a good network and
 # many steps DDPM often gives the better pictures, with few steps DDIM. Notebook 06 measures it.
 # </details>
 #
-# And on digits. Each column starts from the same noise. In the top row nothing else is random; from row to row more of the noise is drawn afresh. Look at two
-# things: how soon the columns stop showing the same digit, and what happens to the *variety* of strokes in the last row.
+# And on digits. Each column starts from the same noise. In the top row nothing else is random; from row to row more
+# of the noise is drawn afresh. Look at two
+# things: how soon the columns stop showing the same digit, and what happens to the weight of the strokes.
 
 # %%
 x_T = start_noise(11, seed=6)
@@ -1161,19 +1270,18 @@ rows = {
 drawn = {name: draw(denoiser, x_T, steps=30, step=step, seed=7) for name, step in rows.items()}
 show_rows(
     drawn,
-    "Five rows of eleven digits from the same starting noise: DDIM and half fresh noise often agree, DDPM draws other digits, renoising gives thin and plain ones",
+    "Five rows of eleven digits from the same starting noise: the more of the noise is fresh, the less a column shows the same digit",
 )  # fmt: skip
 
 # %%
-for name, x in drawn.items():
-    print(
-        f"{name:14s} ink per picture: {float((x + 1).mean() / 2):.3f}   spread over the pictures: {float(x.std(0).square().mean()):.3f}"
-    )
+for name, x in ({"training digits": train_set.images} | drawn).items():
+    print(f"{name:15s} share of white: {float((x + 1).mean() / 2):.3f}")
 
 # %% [markdown]
 # ### Scrub through it
 #
-# Left, $x_t$; right, what the network believes the digit is, $\hat x_0$, at the same moment. Drag the slider or press play. Find the moment when a digit's identity is decided; then
+# Left, $x_t$; right, what the network believes the digit is, $\hat x_0$, at the same moment. Drag the slider or press
+# play. Find the moment when a digit's identity is decided; then
 # find the moment when its last stroke is. Is there a difference between the two halves of the walk?
 
 # %%
@@ -1198,7 +1306,8 @@ plotting.curves(
 )
 
 # %% [markdown]
-# At first $\hat x_0$ is the mean of all digits: the network does not know anything, and says so. Then it commits, over a short stretch, to one digit; then it works on
+# At first $\hat x_0$ is the mean of all digits: the network does not know anything, and says so. Then it commits,
+# over a short stretch, to one digit; then it works on
 # strokes. Compare this with notebook 01, whose two algorithms you can now name:
 #
 # | notebook 01 | what the network predicts | how a step goes | here |
@@ -1206,7 +1315,8 @@ plotting.curves(
 # | Algorithm 1 | the previous picture, $x_{t-1}$ | take the prediction's *mean* | predict the bridge's mean, and *add noise of the bridge's width*: DDPM |
 # | Algorithm 2 | the clean picture, $x_0$ | noise it afresh to the next level | same target as DDPM; as a sampler it is `renoise` |
 #
-# The targets of both are now one and the same, by conversion. Not so the samplers. What Algorithm 1 was missing is the noise: it fed back means, and means are grey. What Algorithm 2 was
+# The targets of both are now one and the same, by conversion. Not so the samplers. What Algorithm 1 was missing is
+# the noise: it fed back means, and means are grey. What Algorithm 2 was
 # missing is memory: it threw away the noise it had, and with it half of the variance.
 #
 # ### Exercise 05.4: one ancestral step (3 points)
@@ -1272,7 +1382,8 @@ check("05.5", walk_down)
 #
 # *Three numbers, and how each of them can fool you.*
 #
-# "They look good" is a start. Three questions have numbers for answers: Is the *distribution* right? Are the samples *new*? Is *everything* there?
+# "They look good" is a start. Three questions have numbers for answers: Is the *distribution* right? Are the samples *new*?
+# Is *everything* there?
 # Let us draw four hundred samples to ask about.
 
 # %%
@@ -1286,12 +1397,15 @@ plotting.image_grid(to_unit(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples 
 # %% [markdown]
 # ### The Fréchet distance
 #
-# Send real and generated pictures through a network that knows the subject, and compare the two clouds of features. Fit one Gaussian to each. The distance
-# between two Gaussians is what it costs to move one onto the other: the least mean squared way, over all couplings of $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
+# Send real and generated pictures through a network that knows the subject, and compare the two clouds of features.
+# Fit one Gaussian to each. The distance
+# between two Gaussians is what it costs to move one onto the other: the least mean squared way, over all couplings of
+# $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
 #
 # $$\min\mathbb E\lVert x-y\rVert^2=\lVert m_a-m_b\rVert^2+\operatorname{tr}\bigl(A+B-2(A^{1/2}BA^{1/2})^{1/2}\bigr). \tag{05.16}$$
 #
-# With the features of an Inception network it is called FID (Heusel et al. 2017). Ours come from a small classifier, trained on the same 9,000
+# With the features of an Inception network it is called FID (Heusel et al. 2017). Ours come from a small classifier,
+# trained on the same 9,000
 # digits, never on the held-back ones: numbers on this page compare with one another and with nothing published.
 #
 # The check takes covariances with common axes. There the best way is to stretch along each axis, and what it costs is
@@ -1312,8 +1426,10 @@ stretch = ((a.sqrt() - b.sqrt()) ** 2).sum() + shift.square().sum()
 equation("05.16", metrics.frechet_distance(white * a.sqrt(), white * b.sqrt() + shift), stretch)
 
 # %% [markdown]
-# **How it fools you: it is biased.** Two sets of samples from the *same* law have different covariances, so their distance is not zero; it falls as the
-# sets grow. Look at the lowest line, real digits against real digits: that is the distance of a perfect generator. Numbers
+# **How it fools you: it is biased.** Two sets of samples from the *same* law have different covariances, so their
+# distance is not zero; it falls as the
+# sets grow. Look at the lowest line, real digits against real digits: that is the distance of a perfect generator.
+# Numbers
 # for different $n$ must never be compared.
 
 # %%
@@ -1345,13 +1461,16 @@ for n in (100, 400, 1600):
 # <details><summary><b>Question.</b> A generator that returns the training digits themselves: what Fréchet distance does it get? And one
 # that has only ever seen the digit 1?</summary>
 #
-# The first gets the distance of real digits to real digits, or better: the number cannot tell new pictures from copies. The second
-# gets a large one, although each of its pictures is perfect. The distance sees the distribution, not the origin: hence the next two questions.
+# The first gets the distance of real digits to real digits, or better: the number cannot tell new pictures from
+# copies. The second
+# gets a large one, although each of its pictures is perfect. The distance sees the distribution, not the origin:
+# hence the next two questions.
 # </details>
 #
 # ### Are they new?
 #
-# For each sample, find the nearest training digit, pixel by pixel. Top: samples, bottom: the nearest of the 9,000. Would you call any of these a copy?
+# For each sample, find the nearest training digit, pixel by pixel. Top: samples, bottom: the nearest of the 9,000.
+# Would you call any of these a copy?
 
 # %%
 distances, nearest = metrics.nearest_neighbours(fake, train_set.images)
@@ -1362,7 +1481,8 @@ show_rows(
 )  # fmt: skip
 
 # %% [markdown]
-# A distance alone says little: two plain 1s are always near each other. The yardstick is how near *real, unseen* digits are to the training
+# A distance alone says little: two plain 1s are always near each other. The yardstick is how near *real, unseen*
+# digits are to the training
 # set. A model that copies would be nearer than they are.
 
 # %%
@@ -1381,12 +1501,14 @@ plotting.histograms(
 )
 
 # %% [markdown]
-# **How it fools you:** pixel distance is blind to small shifts, and a sample that is *blurrier* than real digits is nearer to everything. And being nearer than real digits are is not yet
+# **How it fools you:** pixel distance is blind to small shifts, and a sample that is *blurrier* than real digits is
+# nearer to everything. And being nearer than real digits are is not yet
 # copying; section 7 shows what copying looks like.
 #
 # ### Is everything there?
 #
-# Ten digits, about equally often. The classifier counts; the error bars are two standard errors of a count, $2\sqrt{p(1-p)/n}$. Which bars disagree with the real shares?
+# Ten digits, about equally often. The classifier counts; the error bars are two standard errors of a count,
+# $2\sqrt{p(1-p)/n}$. Which bars disagree with the real shares?
 
 # %%
 share, true_share = metrics.class_balance(fake), torch.bincount(train_set.labels, minlength=10) / len(train_set)
@@ -1401,14 +1523,18 @@ right = (metrics.classify(held_back.images).argmax(1) == held_back.labels).doubl
 print(f"the classifier names {float(right):.3f} of the held-back digits correctly")
 
 # %% [markdown]
-# **How it fools you:** the classifier must say something, also about scribbles. And balance over ten classes says nothing about variety *within* a class.
+# **How it fools you:** the classifier must say something, also about scribbles. And balance over ten classes says
+# nothing about variety *within* a class.
 #
 # ## 7. Memorise or generalise?
 #
-# *The best possible denoiser of your training set returns your training set. That the network does not is the real puzzle.*
+# *The best possible denoiser of your training set returns your training set. That the network does not is the real
+# puzzle.*
 #
-# All losses of section 2 have the same minimiser at each noise level: the conditional mean $\mathbb E[x_0\mid x_t]$ (notebook 01). Training does not know the law of digits; it knows $N$ pictures. For
-# these, "data drawn at random" means: one of the $N$, each with probability $1/N$. And then the conditional mean is no mystery. By Bayes' rule, the probability that $x_t$ came
+# All losses of section 2 have the same minimiser at each noise level: the conditional mean $\mathbb E[x_0\mid x_t]$
+# (notebook 01). Training does not know the law of digits; it knows $N$ pictures. For
+# these, "data drawn at random" means: one of the $N$, each with probability $1/N$. And then the conditional mean is
+# no mystery. By Bayes' rule, the probability that $x_t$ came
 # from picture $n$ is proportional to the density of the noise that would be needed, so
 #
 # $$\mathbb E[x_0\mid x_t]=\sum_{n=1}^N w_n\,x^{(n)},\qquad
@@ -1416,11 +1542,14 @@ print(f"the classifier names {float(right):.3f} of the held-back digits correctl
 #
 # <details><summary>Why: Bayes' rule in two lines</summary>
 #
-# $p(n\mid x_t)=\dfrac{\frac1N\,N(x_t;\alpha_tx^{(n)},\sigma_t^2I)}{\sum_m\frac1N\,N(x_t;\alpha_tx^{(m)},\sigma_t^2I)}$. All densities have the same factor in front, $(2\pi\sigma_t^2)^{-d/2}$, which cancels with the $1/N$:
-# what remains is the exponential of the quadratic over the sum of such exponentials, which is a softmax. Given $n$, $x_0=x^{(n)}$ is certain, so $\mathbb E[x_0\mid x_t]=\sum_np(n\mid x_t)\,x^{(n)}$. ∎
+# $p(n\mid x_t)=\dfrac{\frac1N\,N(x_t;\alpha_tx^{(n)},\sigma_t^2I)}{\sum_m\frac1N\,N(x_t;\alpha_tx^{(m)},\sigma_t^2I)}$.
+# All densities have the same factor in front, $(2\pi\sigma_t^2)^{-d/2}$, which cancels with the $1/N$:
+# what remains is the exponential of the quadratic over the sum of such exponentials, which is a softmax. Given $n$,
+# $x_0=x^{(n)}$ is certain, so $\mathbb E[x_0\mid x_t]=\sum_np(n\mid x_t)\,x^{(n)}$. ∎
 # </details>
 #
-# It is attention with the noisy picture as the query and the data set as keys and values. The check compares with the exact denoiser of a *mixture of Gaussians* whose
+# It is attention with the noisy picture as the query and the data set as keys and values. The check compares with the
+# exact denoiser of a *mixture of Gaussians* whose
 # components have width zero: another formula, another route.
 
 # %% tags=["nbval-check-output"]
@@ -1435,7 +1564,8 @@ equation("05.17", by_softmax, mixture_denoiser(points)(seen, here).x0)
 # %% [markdown]
 # ### Sample with it: from fresh noise, all 9,000 digits in the softmax
 #
-# A formula, no network, nothing learned. Top: what the sampler returns. Bottom: the nearest training digit. Predict the difference.
+# A formula, no network, nothing learned. Top: what the sampler returns. Bottom: the nearest training digit. Predict
+# the difference.
 
 # %%
 oracle = empirical_denoiser(train_set.images)
@@ -1452,10 +1582,12 @@ print(
 )
 
 # %% [markdown]
-# Perfect digits, every one, and all of them copies. This *is* the global minimum of the training loss. So every diffusion model that makes new pictures does so
+# Perfect digits, every one, and all of them copies. This *is* the global minimum of the training loss. So every
+# diffusion model that makes new pictures does so
 # because it was **not** trained to the minimum: its network cannot, or does not, represent that softmax.
 #
-# When does the softmax decide? Count how many digits share the weight, as $\exp(\text{entropy})$: 9,000 means no idea, 1 means decided. Look for how sudden it is, and where the network's own decision (the scrubber above) was.
+# When does the softmax decide? Count how many digits share the weight, as $\exp(\text{entropy})$: 9,000 means no
+# idea, 1 means decided. Look for how sudden it is, and where the network's own decision (the scrubber above) was.
 
 # %%
 levels = torch.linspace(-9, 3, 17, dtype=torch.float64)
@@ -1473,7 +1605,8 @@ plotting.curves(
 # %% [markdown]
 # ### In the plane, live
 #
-# Forty points drawn from a spiral are all the data. Three denoisers: the exact one for the *forty points*, a small network trained on them, and the exact one
+# Forty points drawn from a spiral are all the data. Three denoisers: the exact one for the *forty points*, a small
+# network trained on them, and the exact one
 # for the *spiral*, which the network never sees. Which of the outer two will the network's samples resemble?
 
 
@@ -1534,13 +1667,17 @@ print(
 )
 
 # %% [markdown]
-# The network is between. It cannot bend as sharply as the softmax, so its samples smear along the curve from one training point to the next: some of that is
-# what we want (points of the spiral that nobody gave it), some of it is not (bridges across a gap). *Generalising is a mistake that we
-# like.* Which mistakes a network makes is decided by its architecture: convolutions, attention, the packing, and by how long it trains.
+# The network is between. It cannot bend as sharply as the softmax, so its samples smear along the curve from one
+# training point to the next: some of that is
+# what we want (points of the spiral that nobody gave it), some of it is not (bridges across a gap). *Generalising is
+# a mistake that we
+# like.* Which mistakes a network makes is decided by its architecture: convolutions, attention, the packing, and by
+# how long it trains.
 #
 # ### On digits, recorded
 #
-# The same `tiny` network, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest training digit, and whether it is a copy, meaning that
+# The same `tiny` network, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest
+# training digit, and whether it is a copy, meaning that
 # it is less than half as far from its nearest training digit as held-back digits are at the median. Three seeds.
 
 # %%
@@ -1557,8 +1694,10 @@ print(f"recorded by: {memory['command']}\n{memory['settings']}")
 # <details><summary><b>Question.</b> Your model has 0.3 million parameters, and 9,000 digits are 7 million pixels. Is it safe to publish a model that
 # was trained on private pictures, as long as there are fewer parameters than pixels?</summary>
 #
-# No. The average cannot be copied, but single pictures can: one that occurs a hundred times in the training set is worth a hundred
-# times the attention, and large image models have been shown to return such pictures nearly unchanged (Carlini et al. 2023). The test is the one above: nearest neighbours, against
+# No. The average cannot be copied, but single pictures can: one that occurs a hundred times in the training set is
+# worth a hundred
+# times the attention, and large image models have been shown to return such pictures nearly unchanged (Carlini et al.
+# 2023). The test is the one above: nearest neighbours, against
 # the yardstick of unseen pictures.
 # </details>
 #
@@ -1591,7 +1730,8 @@ check("05.7", posterior_mean)
 #
 # ### Same noise, other samplers
 #
-# With $c=0$ nothing is random after the start, so the noise decides everything. Does the *number of steps* matter? Or the solver? Look down the columns.
+# With $c=0$ nothing is random after the start, so the noise decides everything. Does the *number of steps* matter? Or
+# the solver? Look down the columns.
 
 # %%
 x_T = start_noise(11, seed=13)
@@ -1606,9 +1746,8 @@ show_rows(
 
 # %%
 for name, x in solved.items():
-    print(
-        f"{name:9s} rms difference from DDIM with 40 steps: {float((x - solved['DDIM, 40']).square().mean().sqrt()):.3f}"
-    )
+    apart = (x - solved["DDIM, 40"]).square().mean().sqrt()
+    print(f"{name:9s} rms difference from DDIM with 40 steps: {float(apart):.3f}")
 
 # %% tags=["nbval-check-output"]
 x = start_noise(1, seed=14).double()
@@ -1623,7 +1762,8 @@ for n, end in ends.items():
 #
 # ### Same grandparent
 #
-# Now the stochastic sampler. Walk from the noise down to some time $t$ *once*, then continue eight times with different fresh noise. The later the walks part, the more they have in common.
+# Now the stochastic sampler. Walk from the noise down to some time $t$ *once*, then continue eight times with
+# different fresh noise. The later the walks part, the more they have in common.
 # Which property is shared first, and which last? Look from top to bottom.
 
 # %%
@@ -1648,18 +1788,23 @@ print("mean distance within a row, from top to bottom: " + ", ".join(f"{d:.1f}" 
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# The top row shares nothing but the model. Then the rough placement of ink is shared, then the digit, then each stroke; in the last row only the finest
-# texture is left to chance. Coarse first, fine last: the order in which noise hides things, backwards. (Ho et al. 2020, figure 7, show it for faces.)
+# The top row shares nothing but the model. Then the rough placement of ink is shared, then the digit, then each
+# stroke; in the last row only the finest
+# texture is left to chance. Coarse first, fine last: the order in which noise hides things, backwards. (Ho et al.
+# 2020, figure 7, show it for faces.)
 # </details>
 #
 # ### Between two noises
 #
-# If noise is a name, what is between two names? Not the straight line. The length of a noise vector in $d$ dimensions is close to $\sqrt d$ (notebook 02), and halfway between two independent ones it is
+# If noise is a name, what is between two names? Not the straight line. The length of a noise vector in $d$ dimensions
+# is close to $\sqrt d$ (notebook 02), and halfway between two independent ones it is
 # not:
 #
 # $$\mathbb E\bigl\lVert(1-\lambda)\,a+\lambda\,b\bigr\rVert^2=d\,\bigl((1-\lambda)^2+\lambda^2\bigr), \tag{05.18}$$
 #
-# half of what the network expects, at $\lambda=\frac12$. Walking on the sphere instead ("slerp"), with weights $\cos\theta$ and $\sin\theta$, whose squares sum to 1, stays normal: $\cos\theta\,a+\sin\theta\,b$ has variance 1 for every $\theta$.
+# half of what the network expects, at $\lambda=\frac12$. Walking on the sphere instead ("slerp"), with weights
+# $\cos\theta$ and $\sin\theta$, whose squares sum to 1, stays normal: $\cos\theta\,a+\sin\theta\,b$ has variance 1
+# for every $\theta$.
 
 # %% tags=["nbval-check-output"]
 a, b = torch.randn(2, 2000, 784, generator=rng, dtype=torch.float64)
@@ -1677,7 +1822,8 @@ show_rows(
 )  # fmt: skip
 
 # %% [markdown]
-# Two *given* digits can be joined too (Ho et al., section 4.3): noise both to the same $t$ with the same noise, mix the two noisy pictures, walk back. A larger $t$ forgets more of both ends and invents more in between.
+# Two *given* digits can be joined too (Ho et al., section 4.3): noise both to the same $t$ with the same noise, mix
+# the two noisy pictures, walk back. A larger $t$ forgets more of both ends and invents more in between.
 
 # %%
 one, two = held_back.of(3)[:1], held_back.of(8)[1:2]
@@ -1699,12 +1845,14 @@ show_rows(
 # *Tell the network the label during training, withhold it now and then, and at sampling time exaggerate the difference.*
 #
 # The subject of a later notebook; here is a first taste. A network with a label input (`classes=10`) learns
-# $\hat\epsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same* network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks
+# $\hat\epsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same*
+# network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks
 # along a combination that overshoots, $w>1$:
 #
 # $$\hat\epsilon_w=\hat\epsilon(x_t)+w\,\bigl(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t)\bigr)=-\sigma_t\,\nabla_{x_t}\log\bigl[p_t(x_t)\,p_t(y\mid x_t)^w\bigr]. \tag{05.19}$$
 #
-# The second equality is Bayes' rule: $\log p_t(x\mid y)-\log p_t(x)=\log p_t(y\mid x)-\log p(y)$, and for exact denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it
+# The second equality is Bayes' rule: $\log p_t(x\mid y)-\log p_t(x)=\log p_t(y\mid x)-\log p(y)$, and for exact
+# denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it
 # can be checked by automatic differentiation. Our "classes" are the three bumps of the plane's mixture.
 
 # %% tags=["nbval-check-output"]
@@ -1738,12 +1886,15 @@ for w in (0.0, 1.0, 2.0, 4.0):
     )
 
 # %% [markdown]
-# $w=0$ ignores the label, $w=1$ samples the class, larger $w$ buys certainty with variety: the samples shrink and move away from the other classes, past the centre of their own. It is *not* a sample of
-# the sharpened law $p(x)\,p(y\mid x)^w$: sharpening and noising do not commute, so (05.19) holds at each noise level but the levels do not belong to one process. The notebook on guidance will take this apart.
+# $w=0$ ignores the label, $w=1$ samples the class, larger $w$ buys certainty with variety: the samples shrink and
+# move away from the other classes, past the centre of their own. It is *not* a sample of
+# the sharpened law $p(x)\,p(y\mid x)^w$: sharpening and noising do not commute, so (05.19) holds at each noise level
+# but the levels do not belong to one process. The notebook on guidance will take this apart.
 #
 # <details><summary><b>Question.</b> What would w = -1 do?</summary>
 #
-# It walks away from the class: $\hat\epsilon(x_t)-(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t))$, towards $p(x)/p(y\mid x)$, everything but bump 0. "Negative prompts" of
+# It walks away from the class: $\hat\epsilon(x_t)-(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t))$, towards
+# $p(x)/p(y\mid x)$, everything but bump 0. "Negative prompts" of
 # image generators are this idea.
 # </details>
 #
@@ -1751,7 +1902,8 @@ for w in (0.0, 1.0, 2.0, 4.0):
 #
 # *Six classic mistakes. None raises an error; each has a measurement that finds it.*
 #
-# Here are six samplers around the same shipped network, each broken in one place, and a sound one. Before you read the labels under the fold, try to tell what is wrong from the pictures.
+# Here are six samplers around the same shipped network, each broken in one place, and a sound one. Before you read
+# the labels under the fold, try to tell what is wrong from the pictures.
 
 # %%
 x_T, coarse = start_noise(10, seed=22), log_snr_times(schedule, 30)
@@ -1808,8 +1960,11 @@ show_rows(
 # And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of $[-1,1]$.
 # </details>
 #
-# Looking is not diagnosing: several rows could be "not trained enough". Measuring is. Notice that none of the measurements needs a good network. Most need no network at all: put in data whose answer you know, a single pixel if you like, and
-# compare numbers. `gaussian_denoiser` was made for this. A sound pipeline passes all of these checks *before* the first training run:
+# Looking is not diagnosing: several rows could be "not trained enough". Measuring is. Notice that none of the
+# measurements needs a good network. Most need no network at all: put in data whose answer you know, a single pixel if
+# you like, and
+# compare numbers. `gaussian_denoiser` was made for this. A sound pipeline passes all of these checks *before* the
+# first training run:
 
 # %% tags=["nbval-check-output"]
 t, s = schedule(0.5), schedule(0.45)
@@ -1826,7 +1981,8 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # %% [markdown]
 # ### Exercise 05.8: diagnose (3 points)
 #
-# You get six set-ups, shuffled. Each is broken in exactly one place, and no two in the same. All are made for one-number "pictures" drawn from $N(0,\sigma_d^2)$, and the network inside is exact, so there is nothing
+# You get six set-ups, shuffled. Each is broken in exactly one place, and no two in the same. All are made for
+# one-number "pictures" drawn from $N(0,\sigma_d^2)$, and the network inside is exact, so there is nothing
 # to train and nothing random. A set-up has
 #
 # * `setup.T`, the number of time steps; times run from 0 (clean) to `T`;
@@ -1835,8 +1991,10 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # * `setup.predict(x_t, t)`: returns the pair $(\hat x_0,\hat\epsilon)$, for $t\ge1$;
 # * `setup.step(x_t, t, noise)`: one ancestral step to $t-1$, meant to use the bridge's variance.
 #
-# Pictures are float64 tensors of any shape, `t` is an int. Measure $\alpha_t$ and $\sigma_t$ of a set-up with its own `corrupt`: of the
-# picture 1 without noise, and of the picture 0 with the noise 1. The six symptoms, each with the number to report, which is 0 (or, for 1, small) where all is sound:
+# Pictures are float64 tensors of any shape, `t` is an int. Measure $\alpha_t$ and $\sigma_t$ of a set-up with its own
+# `corrupt`: of the
+# picture 1 without noise, and of the picture 0 with the noise 1. The six symptoms, each with the number to report,
+# which is 0 (or, for 1, small) where all is sound:
 #
 # | symptom | evidence |
 # |---|---|
@@ -1847,7 +2005,8 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # | 4: noise on the last step | how strongly the noise enters the step from $t=1$ |
 # | 5: noise of the wrong strength | at $t=T//2$: how strongly the noise enters, divided by the bridge's std; the absolute value of that minus 1 |
 #
-# "How strongly the noise enters" is half the difference between the step with noise $+1$ and with noise $-1$ (from $x_t=1$), as an absolute value.
+# "How strongly the noise enters" is half the difference between the step with noise $+1$ and with noise $-1$ (from
+# $x_t=1$), as an absolute value.
 
 
 # %% tags=["exercise-05.8"]
@@ -1893,27 +2052,37 @@ check("05.8", find_faults)
 # %% [markdown]
 # ## What we can do now, and what still hurts
 #
-# **We can** train a network that turns noise into digits, in a minute, and say of each of its parts what it is for: the target, the weight, the schedule, the average, the
-# step, the knob. We can tell whether its samples come from the right distribution, whether they are new, and when they are broken, why.
+# **We can** train a network that turns noise into digits, in a minute, and say of each of its parts what it is for:
+# the target, the weight, the schedule, the average, the
+# step, the knob. We can tell whether its samples come from the right distribution, whether they are new, and when
+# they are broken, why.
 #
 # **What still hurts**
 #
-# * *Steps.* A sample costs dozens of network evaluations. DDIM with few steps was not so bad; why? How few can it be? What is the limit of many?
-# * *Two kinds of samplers*, random and not, end in the same distribution, and we have only seen that they do. Is there a reason?
+# * *Steps.* A sample costs dozens of network evaluations. DDIM with few steps was not so bad; why? How few can it be?
+#   What is the limit of many?
+# * *Two kinds of samplers*, random and not, end in the same distribution, and we have only seen that they do. Is
+#   there a reason?
 # * *Likelihood.* The bound of 04 is a bound. Could the exact likelihood of this very network be computed?
 #
 # All three have the same answer: let the steps become infinitely small. That is notebook 06.
 #
 # **References**
 #
-# * J. Ho, A. Jain, P. Abbeel: *Denoising Diffusion Probabilistic Models*. NeurIPS 2020. Equations 6, 7, 11, 12, 14; algorithms 1 and 2; table 2.
-# * J. Sohl-Dickstein, E. Weiss, N. Maheswaranathan, S. Ganguli: *Deep Unsupervised Learning using Nonequilibrium Thermodynamics*. ICML 2015. The idea and the bound.
-# * A. Nichol, P. Dhariwal: *Improved Denoising Diffusion Probabilistic Models*. ICML 2021. The cosine schedule, learned variances.
+# * J. Ho, A. Jain, P. Abbeel: *Denoising Diffusion Probabilistic Models*. NeurIPS 2020. Equations 6, 7, 11, 12, 14;
+#   algorithms 1 and 2; table 2.
+# * J. Sohl-Dickstein, E. Weiss, N. Maheswaranathan, S. Ganguli: *Deep Unsupervised Learning using Nonequilibrium
+#   Thermodynamics*. ICML 2015. The idea and the bound.
+# * A. Nichol, P. Dhariwal: *Improved Denoising Diffusion Probabilistic Models*. ICML 2021. The cosine schedule,
+#   learned variances.
 # * J. Song, C. Meng, S. Ermon: *Denoising Diffusion Implicit Models*. ICLR 2021. Equation 12 is our (05.15).
 # * T. Salimans, J. Ho: *Progressive Distillation for Fast Sampling of Diffusion Models*. ICLR 2022. Where $v$ comes from.
-# * T. Karras, M. Aittala, T. Aila, S. Laine: *Elucidating the Design Space of Diffusion-Based Generative Models*. NeurIPS 2022. Preconditioning, the log-normal law of noise levels, Heun.
-# * D. Kingma, R. Gao: *Understanding Diffusion Objectives as the ELBO with Simple Data Augmentation*. NeurIPS 2023. All losses as one integral.
+# * T. Karras, M. Aittala, T. Aila, S. Laine: *Elucidating the Design Space of Diffusion-Based Generative Models*.
+#   NeurIPS 2022. Preconditioning, the log-normal law of noise levels, Heun.
+# * D. Kingma, R. Gao: *Understanding Diffusion Objectives as the ELBO with Simple Data Augmentation*. NeurIPS 2023.
+#   All losses as one integral.
 # * P. Dhariwal, A. Nichol: *Diffusion Models Beat GANs on Image Synthesis*. NeurIPS 2021. The UNet in this shape.
-# * M. Heusel et al.: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*. NeurIPS 2017. The Fréchet distance.
+# * M. Heusel et al.: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*. NeurIPS 2017.
+#   The Fréchet distance.
 # * N. Carlini et al.: *Extracting Training Data from Diffusion Models*. USENIX Security 2023.
 # * J. Ho, T. Salimans: *Classifier-Free Diffusion Guidance*. 2022.
