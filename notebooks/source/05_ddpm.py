@@ -9,13 +9,12 @@
 # %% [markdown]
 # # 05 DDPM: predict the noise
 #
-# Four notebooks have prepared this one. You can noise a picture in one jump (03), you know the Gaussian that leads one
-# step back once the clean picture is known (03), and you know what a model pays, in nats, for not knowing it (04).
-# What is
-# missing is the network, and the small set of decisions that turned diffusion from an idea of 2015 into the image
-# generators of today. Most of them are in one paper: *Denoising Diffusion Probabilistic Models* (Ho, Jain and Abbeel
-# 2020). By the end of this page you will have trained one yourself, on the machine in front of you, and you will know for
-# each line of it what would happen without it.
+# Four notebooks have prepared this one. You can noise a picture in one jump (03), you know the Gaussian that leads
+# one step back once the clean picture is known (03), and you know what a model pays, in nats, for not knowing it
+# (04). What is missing is the network, and the small set of decisions that turned diffusion from an idea of 2015 into
+# the image generators of today. Most of them are in one paper: *Denoising Diffusion Probabilistic Models* (Ho, Jain
+# and Abbeel 2020). By the end of this page you will have trained one yourself, on the machine in front of you, and
+# you will know for each line of it what would happen without it.
 #
 # **After this notebook you can**
 #
@@ -28,11 +27,10 @@
 # * tell memorising from generalising, and find out by measurement why samples are noise.
 #
 # **You need** notebook 03 (`alpha`, `sigma`, the bridge), the result of 04 (each step costs a KL between two
-# Gaussians), and
-# 02's conditioning of one Gaussian on another.
+# Gaussians), and 02's conditioning of one Gaussian on another.
 #
-# **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under three minutes on
-# two CPU cores; one cell trains for a minute.
+# **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under three
+# minutes on two CPU cores; one cell trains for a minute.
 
 # %% [markdown]
 # Run this first. It only imports; the exercises may use every name in it.
@@ -85,8 +83,7 @@ from course_lib.unet import PRESETS, Attention, UNet, parameter_count
 
 # %% [markdown]
 # Nine thousand digits to learn from, a thousand that no network of this course has ever seen, and one schedule for
-# most of
-# the page: Nichol and Dhariwal's cosine, stopped shortly before `alpha` reaches 0.
+# most of the page: Nichol and Dhariwal's cosine, stopped shortly before `alpha` reaches 0.
 
 # %%
 train_set, held_back = digits("train"), digits("held_back")
@@ -103,10 +100,9 @@ print(
 # knowledge.*
 #
 # The network sees $x_t = \alpha_t x_0 + \sigma_t\epsilon$ and the noise level. To go one step back we need the mean
-# of the bridge
-# $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$ and $x_0$. The
-# network does not know
-# $x_0$, so it must guess something. What should it be asked for? Four answers are in use:
+# of the bridge $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$
+# and $x_0$. The network does not know $x_0$, so it must guess something. What should it be asked for? Four answers
+# are in use:
 #
 # | target | what it is | from $x_0$ and $\epsilon$ |
 # |---|---|---|
@@ -115,8 +111,8 @@ print(
 # | $\epsilon$ | the noise that was added | $\epsilon$ |
 # | $v$ | the "velocity" (Salimans and Ho 2022) | $\alpha_t\epsilon - \sigma_t x_0$ |
 #
-# Look at them for one digit. Which row would you find hardest to draw by hand, given the top row, on the left? And on the
-# right?
+# Look at them for one digit. Which row would you find hardest to draw by hand, given the top row, on the left? And on
+# the right?
 
 # %%
 rng = torch.Generator().manual_seed(5)
@@ -135,16 +131,15 @@ plotting.strip(
 
 # %% [markdown]
 # The bridge's mean (here for $s=0.8\,t$) lies between $x_t$ and $x_0$; the shorter the step, the more it is $x_t$
-# itself, and to
-# predict it is to repeat the input with a tiny correction. The noise is hard to see on the left, where there is
-# hardly any, and on the right it *is* the input. $x_0$ is the other way round. And $v$
-# changes sides: noise on the left, minus the digit on the right. It is always the part that you cannot see.
+# itself, and to predict it is to repeat the input with a tiny correction. The noise is hard to see on the left, where
+# there is hardly any, and on the right it *is* the input. $x_0$ is the other way round. And $v$ changes sides: noise
+# on the left, minus the digit on the right. It is always the part that you cannot see.
 #
 # ### Converting is arithmetic
 #
 # Two unknowns, $x_0$ and $\epsilon$, and two equations: whichever is given, the others follow. Where the variance is
-# preserved,
-# $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\epsilon)$ turned by an angle, so turning it back gives
+# preserved, $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\epsilon)$ turned by an angle, so turning it
+# back gives
 #
 # $$x_0 = \alpha_t x_t - \sigma_t v,\qquad \epsilon = \sigma_t x_t + \alpha_t v. \tag{05.1}$$
 
@@ -155,8 +150,7 @@ equation("05.1", (alpha * x_t - sigma * v, sigma * x_t + alpha * v), (x_0, noise
 
 # %% [markdown]
 # Why "velocity"? Write $\alpha=\cos\varphi$, $\sigma=\sin\varphi$. As $\varphi$ goes from 0 to a quarter turn,
-# $x_\varphi$ walks on an
-# arc from the picture to the noise, and $v$ is the direction in which it is walking:
+# $x_\varphi$ walks on an arc from the picture to the noise, and $v$ is the direction in which it is walking:
 #
 # $$v = \frac{\mathrm d}{\mathrm d\varphi}\bigl(\cos\varphi\; x_0 + \sin\varphi\;\epsilon\bigr). \tag{05.2}$$
 #
@@ -189,12 +183,9 @@ plotting.paths(
 # something about x_0?</summary>
 #
 # $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\epsilon$, so a perfect answer is a copy of the
-# input, and
-# $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from
-# `alpha = 0`; this is why the
-# schedule above stops just before, and why the library raises an error instead of returning infinities. The bridge's
-# mean depends on $x_0$
-# with the weight $w_0$, which is small but not zero.
+# input, and $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from
+# `alpha = 0`; this is why the schedule above stops just before, and why the library raises an error instead of
+# returning infinities. The bridge's mean is $\alpha_sx_0$ there: faint, if the step is short, but all about $x_0$.
 # </details>
 #
 # ### Ho et al.'s way of writing it
@@ -210,11 +201,11 @@ plotting.paths(
 # <details><summary>Proof</summary>
 #
 # Let $r=\alpha_t/\alpha_s=\sqrt{1-\beta}$. Notebook 03: $w_t=r\sigma_s^2/\sigma_t^2$ and
-# $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance
-# is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into
-# $w_tx_t+w_0x_0$.
+# $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance
+# is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into $w_tx_t+w_0x_0$.
 #
-# *The factor of $\epsilon$*: $-w_0\sigma_t/\alpha_t=-\dfrac{\alpha_s\beta}{\alpha_t\sigma_t}=-\dfrac{\beta}{r\sigma_t}$.
+# *The factor of $\epsilon$*:
+# $-w_0\sigma_t/\alpha_t=-\dfrac{\alpha_s\beta}{\alpha_t\sigma_t}=-\dfrac{\beta}{r\sigma_t}$.
 #
 # *The factor of $x_t$*:
 # $w_t+\dfrac{w_0}{\alpha_t}=\dfrac{r\sigma_s^2}{\sigma_t^2}+\dfrac{\beta}{r\sigma_t^2}=\dfrac{r^2\sigma_s^2+\beta}{r\sigma_t^2}=\dfrac{\sigma_t^2}{r\sigma_t^2}=\dfrac1r$.
@@ -273,19 +264,16 @@ check("05.1", all_four)
 # ### Same knowledge, different errors
 #
 # If they are all the same, why does it matter which one the network predicts? Because a network is never exact, and **the
-# same
-# error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed, an
-# error $\delta$ in $x_0$
-# is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are related by the signal-to-noise
-# ratio:
+# same error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed,
+# an error $\delta$ in $x_0$ is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are
+# related by the signal-to-noise ratio:
 #
 # $$\lVert\hat\epsilon-\epsilon\rVert^2=\mathrm{snr}_t\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat v-v\rVert^2=(1+\mathrm{snr}_t)\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat m_s-m_s\rVert^2=w_0^2\,\lVert\hat x_0-x_0\rVert^2. \tag{05.4}$$
 #
 # The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\epsilon-\sigma x_0$ errs by
-# $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and
-# $1/\sigma^2=1+\mathrm{snr}$.
+# $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and $1/\sigma^2=1+\mathrm{snr}$.
 
 # %% tags=["nbval-check-output"]
 wrong_x0 = x_0 + 0.1 * torch.randn(x_0.shape, generator=rng, dtype=torch.float64)
@@ -327,32 +315,31 @@ for t in (0.05, 0.5, 0.95):
 # large is the error of the picture it stands for?</summary>
 #
 # Divide by the price, 0.008: about 1.3 per pixel, for pixels in [-1, 1]. The predicted picture is worthless, although
-# the loss looks small. Nothing is wrong with the model: at that noise level nobody can do much better. But it means two
-# things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0`
-# that a noise-predicting
-# network implies can be far outside [-1, 1], which is why samplers clip it (section 10 shows how that goes wrong).
+# the loss looks small. Nothing is wrong with the model: at that noise level nobody can do much better. But it means
+# two things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0`
+# that a noise-predicting network implies can be far outside [-1, 1], which is why samplers clip it (section 10 shows
+# how that goes wrong).
 # </details>
 #
 # ### Preconditioning: a target that is easy at every noise level
 #
 # Karras et al. (2022) turn the question around. Not: which of the named quantities shall we predict? But: **which
-# combination is
-# equally hard at all noise levels?** Let the network $F$ see a scaled input, and let its answer be scaled and added
-# to a scaled copy of the input:
+# combination is equally hard at all noise levels?** Let the network $F$ see a scaled input, and let its answer be
+# scaled and added to a scaled copy of the input:
 #
 # $$\hat x_0 = c_\text{skip}\,x_t + c_\text{out}\,F(c_\text{in}\,x_t).$$
 #
-# Three wishes fix the three factors, for data of standard deviation $\sigma_d$ (and mean zero: think of the mean picture
-# as subtracted):
+# Three wishes fix the three factors, for data of standard deviation $\sigma_d$ (and mean zero: think of the mean
+# picture as subtracted):
 #
 # 1. the input has unit variance: $c_\text{in}=1/\sqrt{\alpha^2\sigma_d^2+\sigma^2}$;
 # 2. the target, $F^\star=(x_0-c_\text{skip}x_t)/c_\text{out}$, has unit variance: so $c_\text{out}$ is the standard
-# deviation of $x_0-c_\text{skip}x_t$;
+#    deviation of $x_0-c_\text{skip}x_t$;
 # 3. errors of $F$ are amplified as little as possible: choose $c_\text{skip}$ so that $c_\text{out}$ is smallest.
 #
 # The third says: $c_\text{skip}\,x_t$ is the best linear guess of $x_0$. Notebook 02 has computed it, as the mean of
-# a Gaussian
-# conditioned on a noisy observation, and $c_\text{out}$ is what remains, *the posterior's standard deviation*:
+# a Gaussian conditioned on a noisy observation, and $c_\text{out}$ is what remains, *the posterior's standard
+# deviation*:
 #
 # $$c_\text{skip}=\frac{\alpha\sigma_d^2}{\alpha^2\sigma_d^2+\sigma^2},\qquad
 # c_\text{out}=\frac{\sigma\sigma_d}{\sqrt{\alpha^2\sigma_d^2+\sigma^2}}. \tag{05.5}$$
@@ -374,19 +361,17 @@ equation("05.5", (factors.skip, factors.out), (posterior.mean[0], posterior.cov[
 # <details><summary>The three wishes without notebook 02</summary>
 #
 # The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\epsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a
-# parabola in $c$. Its derivative,
-# $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is
-# $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
+# parabola in $c$. Its derivative, $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at
+# $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
 # we have $1-c\alpha=\sigma^2/D$, so
 # $V=\dfrac{\sigma^4\sigma_d^2+\alpha^2\sigma_d^4\sigma^2}{D^2}=\dfrac{\sigma^2\sigma_d^2(\sigma^2+\alpha^2\sigma_d^2)}{D^2}=\dfrac{\sigma^2\sigma_d^2}{D}$.
 # ∎
 # </details>
 #
 # Two measurements on the digits show what was gained. On the left, the size of each target. On the right, the share
-# of a target's variance
-# that a *straight copy of the input, scaled*, explains: what the network gets for nothing. A target that is nearly a
-# copy of
-# the input makes a small loss and teaches little. Look for a line that is flat at 1 on the left, and at 0 on the right.
+# of a target's variance that a *straight copy of the input, scaled*, explains: what the network gets for nothing. A
+# target that is nearly a copy of the input makes a small loss and teaches little. Look for a line that is flat at 1
+# on the left, and at 0 on the right.
 
 # %%
 images = train_set.images[:500].double()
@@ -414,11 +399,10 @@ print(f"largest share of the preconditioned target that a copy explains: {max(co
 print(f"of the noise, at log SNR -8: {copied['eps'][0]:.3f}; of x_0, at log SNR 8: {copied['x0'][-1]:.3f}")
 
 # %% [markdown]
-# The preconditioned target has the same size everywhere and holds nothing that could be had by copying. There is one more
-# gift, at the start of training: a network whose last layer is initialised to zero answers $F=0$, and so the untrained
-# model already is the best *linear* denoiser. (`v` with unit-variance data is the same target with the opposite sign:
-# put $\sigma_d=1$
-# into (05.5).) All networks of this course are trained this way.
+# The preconditioned target has the same size everywhere and holds nothing that could be had by copying. There is one
+# more gift, at the start of training: a network whose last layer is initialised to zero answers $F=0$, and so the
+# untrained model already is the best *linear* denoiser. (`v` with unit-variance data is the same target with the
+# opposite sign: put $\sigma_d=1$ into (05.5).) All networks of this course are trained this way.
 #
 # ### Exercise 05.2: the preconditioned prediction (2 points)
 
@@ -453,16 +437,15 @@ check("05.2", denoised)
 #
 # Notebook 04 ended with a bound on $-\log p(x_0)$: a prior term, a decoder term, and for each step of the chain
 # $\mathrm{KL}\bigl(q(x_s\mid x_t,x_0)\,\Vert\,p(x_s\mid x_t)\bigr)$. The model $p(x_s\mid x_t)$ is the bridge with
-# the network's guess $\hat x_0$ in the place of
-# $x_0$. Both are Gaussians with the same standard deviation, so only their means differ, and
+# the network's guess $\hat x_0$ in the place of $x_0$. Both are Gaussians with the same standard deviation, so only
+# their means differ, and
 #
 # $$\mathrm{KL}=\tfrac12\bigl(\mathrm{snr}_s-\mathrm{snr}_t\bigr)\,\lVert x_0-\hat x_0\rVert^2. \tag{05.6}$$
 #
 # <details><summary>Complete derivation</summary>
 #
 # For two Gaussians with the same covariance $\tau^2I$ and means $m$, $\hat m$, the KL is
-# $\lVert m-\hat m\rVert^2/(2\tau^2)$ (notebook 02, property (f):
-# the logarithm and the trace cancel the constant).
+# $\lVert m-\hat m\rVert^2/(2\tau^2)$ (notebook 02, property (f): the logarithm and the trace cancel the constant).
 #
 # The means are $w_tx_t+w_0x_0$ and $w_tx_t+w_0\hat x_0$, so
 # $\lVert m-\hat m\rVert^2=w_0^2\lVert x_0-\hat x_0\rVert^2$ with $w_0=\alpha_sV/\sigma_t^2$, where
@@ -488,17 +471,14 @@ equation("05.6", step_term(wrong_denoiser, x_0, x_t, before, now), 0.5 * (before
 
 # %% [markdown]
 # Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\epsilon-\hat\epsilon\rVert^2/\mathrm{snr}_t$ by (05.4).
-# Ho et al. give the model the variance
-# $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians differ in width too, which adds a constant
-# that no
-# network can change:
+# Ho et al. give the model the variance $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians
+# differ in width too, which adds a constant that no network can change:
 #
 # $$\mathrm{KL}=\frac{\beta_t}{2(1-\beta_t)\,\sigma_t^2}\,\lVert\epsilon-\hat\epsilon\rVert^2
 # +\frac d2\Bigl(\log\frac{\beta_t}{\tilde\beta_t}+\frac{\tilde\beta_t}{\beta_t}-1\Bigr). \tag{05.7}$$
 #
 # The first factor is their equation 12: from (05.3) the means differ by $\frac{\beta}{\sigma_t\sqrt{1-\beta}}$ times
-# the error of the noise; square, and
-# divide by twice the model's variance $\beta$.
+# the error of the noise; square, and divide by twice the model's variance $\beta$.
 
 # %% tags=["nbval-check-output"]
 t = torch.tensor([2, 10, 100, 500, 1000])
@@ -511,8 +491,7 @@ equation("05.7", nats, beta / (2 * (1 - beta) * ho(t).sigma ** 2) * miss + const
 
 # %% [markdown]
 # Now look at the factor in front of $\lVert\epsilon-\hat\epsilon\rVert^2$ over the thousand steps. If the bound is
-# what we want, this is how much
-# each step's error matters. Look at the left end.
+# what we want, this is how much each step's error matters. Look at the left end.
 
 # %%
 steps = torch.arange(2, 1001)
@@ -531,15 +510,13 @@ print(f"the first 20 of 999 steps hold {float(share[19]):.3f} of all the weight"
 
 # %% [markdown]
 # The bound spends its weight where the picture is almost clean: a quarter of it on the first 2% of the steps, on
-# noise too weak
-# to see. That is honest accounting: a pixel's last bits cost as many nats as its first ones. But it is not what we
-# look at in a
-# picture. So Ho et al. set all the weights to 1:
+# noise too weak to see. That is honest accounting: a pixel's last bits cost as many nats as its first ones. But it is
+# not what we look at in a picture. So Ho et al. set all the weights to 1:
 #
 # $$L_\text{simple}=\mathbb E_{t,\,x_0,\,\epsilon}\,\bigl\lVert\epsilon-\epsilon_\theta(\alpha_tx_0+\sigma_t\epsilon,\;t)\bigr\rVert^2,\qquad t\text{ uniform}. \tag{05.8}$$
 #
-# In code: draw a time, draw noise, jump, ask, compare. Five lines. The check takes a "network" whose error is known: one
-# that always answers 0, so that the loss must be the mean of $\epsilon^2$.
+# In code: draw a time, draw noise, jump, ask, compare. Five lines. The check takes a "network" whose error is known:
+# one that always answers 0, so that the loss must be the mean of $\epsilon^2$.
 
 # %% tags=["nbval-check-output"]
 times = torch.randint(1, 1001, (64,), generator=rng)
@@ -558,23 +535,21 @@ equation("05.8", simple(always_zero, Parametrization("eps"), batch, ho(times), e
 # the same as that of the noise? Which cares more about the noisy end?</summary>
 #
 # By (05.4) they weigh $\lVert x_0-\hat x_0\rVert^2$ with $1+\mathrm{snr}$ and $\mathrm{snr}$: almost the same where
-# the picture is clean, but at the
-# noisy end, where snr tends to 0, v still pays 1 per unit of error in the picture and the noise pays nothing. So
-# "predict v" is two decisions at once: what the output
-# means, and how errors are weighed. The experiment below takes them apart.
+# the picture is clean, but at the noisy end, where snr tends to 0, v still pays 1 per unit of error in the picture
+# and the noise pays nothing. So "predict v" is two decisions at once: what the output means, and how errors are
+# weighed. The experiment below takes them apart.
 # </details>
 #
 # ### One integral, many losses
 #
 # Schedules and losses look like two choices. In training they are one. What counts is how often a noise level is
-# visited, times
-# how much an error counts there. With $\lambda=\log\mathrm{snr}$ as the variable, and $e(\lambda)$ the mean squared
-# error of $\hat x_0$ at that level,
+# visited, times how much an error counts there. With $\lambda=\log\mathrm{snr}$ as the variable, and $e(\lambda)$ the
+# mean squared error of $\hat x_0$ at that level,
 #
 # $$\mathbb E_{t\sim U(0,1)}\bigl[w(\lambda_t)\,e(\lambda_t)\bigr]=\int w(\lambda)\,e(\lambda)\;\Bigl\lvert\frac{\mathrm dt}{\mathrm d\lambda}\Bigr\rvert\,\mathrm d\lambda \tag{05.9}$$
 #
-# (substitution; Kingma and Gao 2023 collect what all published losses become). The check integrates both sides for data
-# $N(0, \sigma_d^2)$, where $e(\lambda)=c_\text{out}^2$ is known, once over $t$ and once over $\lambda$, through
+# (substitution; Kingma and Gao 2023 collect what all published losses become). The check integrates both sides for
+# data $N(0, \sigma_d^2)$, where $e(\lambda)=c_\text{out}^2$ is known, once over $t$ and once over $\lambda$, through
 # `time_at`, the inverse of the schedule.
 
 
@@ -592,10 +567,8 @@ equation("05.9", over_t, over_levels, rtol=1e-3)
 
 # %% [markdown]
 # Here are three recipes as weights on the picture's error over the noise levels, each scaled to its own maximum: Ho
-# et al.'s (noise,
-# linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn from a log-normal
-# law, which is what
-# this course trains with). Look for where each recipe spends its effort.
+# et al.'s (noise, linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn
+# from a log-normal law, which is what this course trains with). Look for where each recipe spends its effort.
 
 # %%
 levels = torch.linspace(-9, 9, 181, dtype=torch.float64)
@@ -619,14 +592,13 @@ plotting.curves(
 
 # %% [markdown]
 # (For the eye, each weight is multiplied by $\sigma^2$, so that the height says how much an error of *v* counts.) The
-# bound insists on the clean
-# side. Everything in use has its bump in the middle, where a blur becomes a picture.
+# bound insists on the clean side. Everything in use has its bump in the middle, where a blur becomes a picture.
 #
 # ### Does it matter? The published table, and ours
 #
-# Ho et al. trained the same network with four combinations, on CIFAR-10 (their table 2; IS, the Inception score,
-# higher is better; FID, a Fréchet
-# distance in the features of an Inception network, lower is better; section 6 explains it):
+# Ho et al. trained the same network with several objectives, on CIFAR-10 (their table 2; IS, the Inception score,
+# higher is better; FID, a Fréchet distance in the features of an Inception network, lower is better; section 6
+# explains it):
 #
 # | objective | IS | FID |
 # |---|---|---|
@@ -634,16 +606,15 @@ plotting.curves(
 # | predict the noise, bound, fixed variance | 7.67 | 13.51 |
 # | **predict the noise, simple loss** | **9.46** | **3.17** |
 #
-# (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain is
-# the weights', not the noise's: the second row predicts the noise as well.
+# (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain
+# is the weights', not the noise's: the second row predicts the noise as well.
 #
-# Our small replica crosses four targets with two weights on the digits: a `tiny` network, the same number of steps
-# for each, three seeds.
-# It is **recorded** (made beforehand by a script; the line under the table says which), because it takes minutes. *Simple*
-# weighs the target's own squared error by 1; *bound* weighs the
-# picture's error by snr, the bound's weight over noise levels. Both see the same noise levels. Before you unfold your
-# opinion: which row
-# will win, and will it be clear?
+# Our small replica crosses four targets with two weights, on digits averaged down to 16 x 16: the same small UNet,
+# the same number of steps, the same noise levels, three seeds. It is **recorded**: made beforehand by a script,
+# because it takes minutes; the last lines say which script and with what settings. *Simple* weighs the squared error
+# of the target itself by 1; *bound* weighs every step as the bound does, whatever the target. The Fréchet distance
+# (lower is better) is section 6's. Before you run the next cell, write down which row you expect to win, and whether
+# you expect the seeds to agree.
 
 # %%
 replica = recorded("05_targets")
@@ -695,8 +666,7 @@ check("05.3", noise_loss)
 # ## 3. The real UNet
 #
 # *A picture goes in and a picture of the same size comes out; in between, the network looks at it coarsely and
-# finely, and is
-# told how noisy it is.*
+# finely, and is told how noisy it is.*
 #
 # Notebook 01's hourglass had the right shape. The real one adds four things, each with a reason.
 #
@@ -710,20 +680,17 @@ check("05.3", noise_loss)
 # ```
 #
 # * **Residual blocks**: $x+\text{conv}(\ldots\text{conv}(\ldots x))$, each convolution preceded by a normalisation
-#   and a smooth kink (SiLU). A
-#   block that has learnt nothing passes its input on.
+#   and a smooth kink (SiLU). A block that has learnt nothing passes its input on.
 # * **Skips by concatenation** from the way down to the way up, so that fine detail does not have to squeeze through
 #   the coarse levels.
 # * **Attention** at the coarsest level: every place looks at every other. A stroke's two ends are far apart for a 3x3
 #   convolution.
 # * **The noise level, everywhere**: not as an extra picture at the entrance, but as a scale and a shift after each
-#   block's second
-#   normalisation ("FiLM"). The same features, amplified or muted depending on how much noise there is.
+#   block's second normalisation ("FiLM"). The same features, amplified or muted depending on how much noise there is.
 #
 # And two habits: each block's last layer, and the network's last layer, start at **zero**, so that training starts
-# from the identity; and $2\times2$ pixels
-# are **packed** into channels at the entrance, so that the expensive layers work on $14\times14$. That makes two CPU
-# cores enough.
+# from the identity; and $2\times2$ pixels are **packed** into channels at the entrance, so that the expensive layers
+# work on $14\times14$. That makes two CPU cores enough.
 
 # %%
 tiny = PRESETS["tiny"]
@@ -735,8 +702,8 @@ for name, config in PRESETS.items():
 
 # %% [markdown]
 # Where do the parameters sit, and where does the time go? The second column counts multiplications and additions for
-# one digit. Before you
-# look: will the coarse level (7 x 7, twice the channels) cost more or less than the fine one (14 x 14)?
+# one digit. Before you look: will the coarse level (7 x 7, twice the channels) cost more or less than the fine one
+# (14 x 14)?
 
 # %%
 network = UNet(tiny).eval()
@@ -758,19 +725,17 @@ print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} mil
 
 # %% [markdown]
 # (Attention's own products are not in the count: see the question below.) A $3\times3$ convolution from $c$ to $c'$
-# channels has $9cc'$
-# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the
-# places:
-# equal cost, more parameters. That is why UNets double their channels when they halve the resolution.
+# channels has $9cc'$ weights, and each is used once per place. The coarse level has four times the weights a layer,
+# at a quarter of the places: equal cost, more parameters. That is why UNets double their channels when they halve the
+# resolution.
 #
 # <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
 # on a 256 x 256 picture?</summary>
 #
 # Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels
-# $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to
-# nothing. At $14\times14$, sixteen times as much. At $256\times256$, $65{,}536^2$ pairs: four thousand million scores
-# for one
-# layer. So attention stays at the coarse levels (`attn_levels`), or the whole model moves to a smaller latent picture.
+# $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to nothing. At $14\times14$, sixteen times as much. At
+# $256\times256$, $65{,}536^2$ pairs: four thousand million scores for one layer. So attention stays at the coarse
+# levels (`attn_levels`), or the whole model moves to a smaller latent picture.
 # </details>
 #
 # Attention is one formula. Each place holds a query, a key and a value, three linear maps of its features:
@@ -793,8 +758,7 @@ equation("05.10", layer(features), by_hand)
 # ### What zero buys
 #
 # A fresh network answers zero, exactly. With the preconditioned target its denoiser is then the best linear one:
-# nothing has been
-# learned, and the loss starts at the size of the target instead of somewhere wild.
+# nothing has been learned, and the loss starts at the size of the target instead of somewhere wild.
 
 # %% tags=["nbval-check-output"]
 edm = Parametrization("edm", sigma_data=0.5)
@@ -811,16 +775,15 @@ print(
 # ### Is the noise level critical as an input?
 #
 # Predict first. One network has to denoise pictures with hardly any noise and pictures that are nothing but noise.
-# Surely it must be told which is
-# which? Suppose you always told it the same level, in training and in sampling. What would happen?
+# Surely it must be told which is which? Suppose you always told it the same level, in training and in sampling. What
+# would happen?
 #
 # <details><summary>Have a guess, then unfold</summary>
 #
 # A picture of 784 pixels gives its noise level away. Most pixels near a digit's border are exactly $-1$ before
-# noising, so the spread of, say, a hundred of
-# them after noising *is* $\sigma_t$, to within 7% ($1/\sqrt{2\cdot100}$). The next cell measures it. What the network
-# loses is not the knowledge but the convenience: it must spend
-# capacity on estimating the level, and on turning its features up or down accordingly.
+# noising, so the spread of, say, a hundred of them after noising *is* $\sigma_t$, to within 7%
+# ($1/\sqrt{2\cdot100}$). The next cell measures it. What the network loses is not the knowledge but the convenience:
+# it must spend capacity on estimating the level, and on turning its features up or down accordingly.
 # </details>
 
 # %% tags=["nbval-check-output"]
@@ -837,10 +800,8 @@ print(
 
 # %% [markdown]
 # So nothing needs to be told that could not be seen. But is it as good? Recorded: the same network and budget, told
-# the level and
-# not told it (a constant instead), three seeds, sampled with the two samplers that section 5 explains: DDIM, which
-# takes the network at its word, and
-# DDPM, which stirs fresh noise in at every step.
+# the level and not told it (a constant instead), three seeds, sampled with the two samplers that section 5 explains:
+# DDIM, which takes the network at its word, and DDPM, which stirs fresh noise in at every step.
 
 # %%
 ablation = recorded("05_noise_level")
@@ -860,9 +821,9 @@ print(f"recorded by: {ablation['command']}\n{ablation['settings']}")
 # ### The average that you sample from
 #
 # The weights of the last step jitter: each step follows the noise of one batch. Sampling is done with a running
-# average of the weights, an
-# *exponential moving average* (EMA): after the $k$-th step, $\bar w_k=d_k\bar w_{k-1}+(1-d_k)w_k$. Unrolled, the
-# average after $n$ steps is a weighted mean of all weights there have been,
+# average of the weights, an *exponential moving average* (EMA): after the $k$-th step,
+# $\bar w_k=d_k\bar w_{k-1}+(1-d_k)w_k$. Unrolled, the average after $n$ steps is a weighted mean of all weights there
+# have been,
 #
 # $$\bar w_n=\Bigl(\prod_{k=1}^n d_k\Bigr)w_0+\sum_{j=1}^n(1-d_j)\Bigl(\prod_{k=j+1}^{n}d_k\Bigr)w_j, \tag{05.11}$$
 #
@@ -886,9 +847,8 @@ equation("05.11", (average, 1.0), ((shares(decays) * walk).sum(), shares(decays)
 
 # %% [markdown]
 # Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what
-# remains of the random
-# start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then the average always
-# covers the most recent part of the run, whatever its length.
+# remains of the random start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then
+# the average always covers the most recent part of the run, whatever its length.
 
 # %% tags=["nbval-check-output"]
 n = 2000
@@ -938,15 +898,13 @@ check("05.6", moving_average)
 # ### A minute of training
 #
 # The loop of the library is a generator: it yields after every step, and you own the progress bar, the pictures and
-# the decision
-# to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple` on the
-# preconditioned target, AdamW with a
-# short warm-up and a cosine decay, gradients clipped at norm 1, the average.
+# the decision to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple`
+# on the preconditioned target, AdamW with a short warm-up and a cosine decay, gradients clipped at norm 1, the
+# average.
 #
 # On two CPU cores the next cell trains the `tiny` preset (0.27 million parameters) for about a minute, some 10 passes
-# over the digits. Where a GPU is found the same cell
-# trains `base`, twenty times the size. The pictures are drawn from the average, always from the same noise: watch
-# strokes appear.
+# over the digits. Where a GPU is found the same cell trains `base`, twenty times the size. The pictures are drawn
+# from the average, always from the same noise: watch strokes appear.
 
 
 # %%
@@ -989,10 +947,9 @@ with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as
 
 # %% [markdown]
 # From the top row to the bottom: a fifth of the training each. Strokes come first, then digits; some will be none.
-# That was a
-# minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could make it
-# overnight. From here on the pictures come from the shipped
-# one, and yours is beside it where it is interesting.
+# That was a minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could
+# make it overnight. From here on the pictures come from the shipped one, and yours is beside it where it is
+# interesting.
 
 # %%
 model = load_model("digits")
@@ -1012,9 +969,8 @@ for key in ("command", "steps", "images_seen", "frechet_distance"):
 # ### Where the loss is lost
 #
 # The loss curve falls fast and then hardly moves, while the pictures still get better. Before you call the network
-# "converged", look at the loss
-# *per noise level*, on digits it was trained on and on digits it has never seen. The dashed line is the untrained
-# network (the best linear guess).
+# "converged", look at the loss *per noise level*, on digits it was trained on and on digits it has never seen. The
+# third line is the untrained network (the best linear guess).
 
 # %%
 smooth = torch.stack(losses).float().cpu().unfold(0, min(25, len(losses)), 1).mean(1)
@@ -1045,21 +1001,18 @@ print(f"squared error per pixel of the best constant picture, on held-back digit
 # <details><summary><b>Question.</b> The untrained curve is far above 1 at the noisy end. Wish 2 promised a target of unit size. What went
 # wrong?</summary>
 #
-# The wish assumed a data mean of zero. The digits' mean picture is mostly $-0.9$ at the border, and at the noisy end
-# the target is
-# $(x_0-c_\text{skip}x_t)/c_\text{out}\approx x_0/\sigma_d$, mean included. A bias in the last layer learns the mean
-# within the first dozens of steps.
-# Where the noise is strong, knowing the mean picture is most of what there is to know: see the printed number, the
-# error of the best constant.
+# The wish assumed a data mean of zero. The digits are mostly black, $-0.74$ on average, and at the noisy end the
+# target is $(x_0-c_\text{skip}x_t)/c_\text{out}\approx x_0/\sigma_d$, mean included. A bias in the last layer learns
+# the mean within the first dozens of steps. Where the noise is strong, knowing the mean picture is most of what there
+# is to know: see the printed number, the error of the best constant.
 # </details>
 #
 # <details><summary><b>Question.</b> "Trained on" and "never seen" lie on top of each other. What would you see if the network had
 # memorised the training digits, and at which noise levels?</summary>
 #
 # A gap, first at intermediate and strong noise: there a network that knows the training digits by heart can name the
-# one that was noised, and one that only knows what digits
-# look like cannot. At weak noise there is little to be gained by memory, since the picture is visible. Section 7
-# measures it.
+# one that was noised, and one that only knows what digits look like cannot. At weak noise there is little to be
+# gained by memory, since the picture is visible. Section 7 measures it.
 # </details>
 
 # %% [markdown]
@@ -1074,7 +1027,8 @@ print(f"squared error per pixel of the best constant picture, on held-back digit
 #
 # $$x_s = w_t\,x_t + w_0\,\hat x_0 + \tau\,n,\qquad n\sim N(0,I). \tag{05.12}$$
 #
-# Here it is in full, in eight lines. The check runs the library's `sample` with the same random numbers: same pictures.
+# Here it is in full, in eight lines. The check runs the library's `sample` with the same random numbers: same
+# pictures.
 
 # %% tags=["nbval-check-output"]
 exact = gaussian_denoiser(0.4, 0.3)  # data N(0.4, 0.09): every pixel's best guess is known
@@ -1094,15 +1048,13 @@ equation("05.12", x, last(library))
 # %% [markdown]
 # Three details in these lines are where most home-made samplers break. The times are taken as neighbours of a list
 # (`pairwise`), never as "t minus something". At the last step $s=0$ the bridge's std is 0, so no noise is added. And
-# network and
-# sampler read the *same* marginal. Section 10 breaks each of them.
+# network and sampler read the *same* marginal. Section 10 breaks each of them.
 #
 # ### Which variance?
 #
 # Ho et al. tried two: the bridge's, $\tilde\beta_t=\frac{\sigma_s^2}{\sigma_t^2}\beta_t$, right if the data were a
-# single point, and the forward step's $\beta_t$, right if the
-# data were standard normal. They found no difference in quality, with a thousand steps. Look at the ratio of the two
-# to see why, and where it is not so.
+# single point, and the forward step's $\beta_t$, right if the data were standard normal. They found no difference in
+# quality, with a thousand steps. Look at the ratio of the two to see why, and where it is not so.
 
 # %%
 rows = {}
@@ -1112,19 +1064,17 @@ for steps in (1000, 100, 10):
     rows[f"T = {steps}"] = (t / steps, bridge_weights(table(t - 1), table(t))[2] / kernel(table(t - 1), table(t)).std)
 plotting.curves(
     rows, xlabel="t / T", ylabel="std of bridge / std of forward step", size=(6.4, 3.0),
-    alt="Ratio of the two standard deviations over time: close to 1 except in the first steps for T = 1000, visibly below 1 everywhere for T = 10",
+    alt="Ratio of the two standard deviations over time: close to 1 except in the first steps for T = 1000, far below 1 over the first half of the time for T = 10",
 )  # fmt: skip
 
 # %% [markdown]
 # On Gaussian data we can do better than look. With the exact denoiser each step maps $x_t$ to $a\,x_t+b+c\,n$: an
-# affine map. So the variance of what comes
-# out follows from the slopes alone,
+# affine map. So the variance of what comes out follows from the slopes alone,
 #
 # $$\operatorname{Var}(x_s)=a^2\operatorname{Var}(x_t)+c^2, \tag{05.13}$$
 #
 # and a sampler's final variance can be computed without drawing a single number. `slopes` measures $a$ and $c$ of *any*
-# step of the library; the check
-# draws 400,000 samples with 20 steps.
+# step of the library; the check draws 400,000 samples with 20 steps.
 
 
 # %%
@@ -1164,10 +1114,8 @@ for steps in (10, 30, 100, 1000):
 
 # %% [markdown]
 # $\tilde\beta$ comes out too narrow at every number of steps; $\beta$ comes out too wide, except with ten steps,
-# where the long last step, which
-# adds no noise, costs more than the others bring. With a thousand steps both are nearly right, and so is DDIM.
-# `renoise` is not, and
-# more steps do not help.
+# where the long last step, which adds no noise, costs more than the others bring. With a thousand steps both are
+# nearly right, and so is DDIM. `renoise` is not, and more steps do not help.
 #
 # ### Renoising halves the variance
 #
@@ -1176,8 +1124,7 @@ for steps in (10, 30, 100, 1000):
 # <details><summary>Four lines</summary>
 #
 # Data $N(m,\tau^2)$, one dimension, $v=\alpha^2\tau^2+\sigma^2$. The exact guess is
-# $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives
-# $x_s=\alpha_s\hat x_0+\sigma_s n$, so
+# $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives $x_s=\alpha_s\hat x_0+\sigma_s n$, so
 # $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\tau^2}{v_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
 #
 # As steps get small, $s\to t$: with $q=\alpha^2\tau^2/v$ each step does $V\mapsto q^2V+\sigma^2$, whose fixed point
@@ -1205,12 +1152,13 @@ equation("05.14", settled, wide**2 / (wide + here.alpha**2 * 0.09))
 # ### One knob
 #
 # All of these are one formula. Take the guess $(\hat x_0,\hat\epsilon)$ at time $t$. Build $x_s$ from it: the picture
-# scaled by $\alpha_s$, and noise of
-# total strength $\sigma_s$, of which a part $c$ is drawn afresh and the rest is the noise that is already there:
+# scaled by $\alpha_s$, and noise of total strength $\sigma_s$, of which a part $c$ is drawn afresh and the rest is
+# the noise that is already there:
 #
 # $$x_s=\alpha_s\hat x_0+\sqrt{\sigma_s^2-c^2}\;\hat\epsilon+c\,n,\qquad 0\le c\le\sigma_s. \tag{05.15}$$
 #
-# * $c=0$: **DDIM** (Song, Meng and Ermon 2021). No randomness after the start; notebook 06 shows that it solves an ODE.
+# * $c=0$: **DDIM** (Song, Meng and Ermon 2021). No randomness after the start; notebook 06 shows that it solves an
+#   ODE.
 # * $c=\tau$, the bridge's std: **DDPM** with $\tilde\beta$. The check below shows that this is (05.12).
 # * $c=\sigma_s$: **renoise**.
 #
@@ -1226,8 +1174,8 @@ equation("05.15", by_formula, ddpm("bridge")(x, s, t, exact, n)[0])
 
 # %% [markdown]
 # Turn the knob on Gaussian data: the final variance against $c$ as a multiple of the bridge's std, for several
-# numbers of steps. More steps bring
-# all curves nearer to the truth; but what does turning the knob up do, at any number of steps?
+# numbers of steps. More steps bring all curves nearer to the truth; but what does turning the knob up do, at any
+# number of steps?
 
 # %%
 multiples = torch.linspace(0, 1.4, 8)
@@ -1248,15 +1196,14 @@ plotting.curves(
 # <details><summary><b>Question.</b> If fresh noise only makes things worse, why does anybody use it?</summary>
 #
 # Because here the denoiser is exact. A trained network makes errors, and along a deterministic path they stay:
-# whatever is wrong with
-# $x_t$ is carried on. Fresh noise replaces part of $x_t$'s noise by correct noise and forgets some of the error. So
-# with a good network and
-# many steps DDPM often gives the better pictures, with few steps DDIM. Notebook 06 measures it.
+# whatever is wrong with $x_t$ is carried on. Fresh noise replaces part of $x_t$'s noise by correct noise and forgets
+# some of the error. So with a good network and many steps DDPM often gives the better pictures, with few steps DDIM.
+# Notebook 06 measures it.
 # </details>
 #
 # And on digits. Each column starts from the same noise. In the top row nothing else is random; from row to row more
-# of the noise is drawn afresh. Look at two
-# things: how soon the columns stop showing the same digit, and what happens to the weight of the strokes.
+# of the noise is drawn afresh. Look at two things: how soon the columns stop showing the same digit, and what happens
+# to the weight of the strokes.
 
 # %%
 x_T = start_noise(11, seed=6)
@@ -1281,8 +1228,8 @@ for name, x in ({"training digits": train_set.images} | drawn).items():
 # ### Scrub through it
 #
 # Left, $x_t$; right, what the network believes the digit is, $\hat x_0$, at the same moment. Drag the slider or press
-# play. Find the moment when a digit's identity is decided; then
-# find the moment when its last stroke is. Is there a difference between the two halves of the walk?
+# play. Find the moment when a digit's identity is decided; then find the moment when its last stroke is. Is there a
+# difference between the two halves of the walk?
 
 # %%
 times, generator = log_snr_times(schedule, 30), torch.Generator().manual_seed(9)
@@ -1307,8 +1254,8 @@ plotting.curves(
 
 # %% [markdown]
 # At first $\hat x_0$ is the mean of all digits: the network does not know anything, and says so. Then it commits,
-# over a short stretch, to one digit; then it works on
-# strokes. Compare this with notebook 01, whose two algorithms you can now name:
+# over a short stretch, to one digit; then it works on strokes. Compare this with notebook 01, whose two algorithms
+# you can now name:
 #
 # | notebook 01 | what the network predicts | how a step goes | here |
 # |---|---|---|---|
@@ -1316,8 +1263,8 @@ plotting.curves(
 # | Algorithm 2 | the clean picture, $x_0$ | noise it afresh to the next level | same target as DDPM; as a sampler it is `renoise` |
 #
 # The targets of both are now one and the same, by conversion. Not so the samplers. What Algorithm 1 was missing is
-# the noise: it fed back means, and means are grey. What Algorithm 2 was
-# missing is memory: it threw away the noise it had, and with it half of the variance.
+# the noise: it fed back means, and means are grey. What Algorithm 2 was missing is memory: it threw away the noise it
+# had, and with it half of the variance.
 #
 # ### Exercise 05.4: one ancestral step (3 points)
 
@@ -1383,8 +1330,7 @@ check("05.5", walk_down)
 # *Three numbers, and how each of them can fool you.*
 #
 # "They look good" is a start. Three questions have numbers for answers: Is the *distribution* right? Are the samples *new*?
-# Is *everything* there?
-# Let us draw four hundred samples to ask about.
+# Is *everything* there? Let us draw four hundred samples to ask about.
 
 # %%
 N = 400
@@ -1398,15 +1344,14 @@ plotting.image_grid(to_unit(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples 
 # ### The Fréchet distance
 #
 # Send real and generated pictures through a network that knows the subject, and compare the two clouds of features.
-# Fit one Gaussian to each. The distance
-# between two Gaussians is what it costs to move one onto the other: the least mean squared way, over all couplings of
-# $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
+# Fit one Gaussian to each. The distance between two Gaussians is what it costs to move one onto the other: the least
+# mean squared way, over all couplings of $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
 #
 # $$\min\mathbb E\lVert x-y\rVert^2=\lVert m_a-m_b\rVert^2+\operatorname{tr}\bigl(A+B-2(A^{1/2}BA^{1/2})^{1/2}\bigr). \tag{05.16}$$
 #
 # With the features of an Inception network it is called FID (Heusel et al. 2017). Ours come from a small classifier,
-# trained on the same 9,000
-# digits, never on the held-back ones: numbers on this page compare with one another and with nothing published.
+# trained on the same 9,000 digits, never on the held-back ones: numbers on this page compare with one another and
+# with nothing published.
 #
 # The check takes covariances with common axes. There the best way is to stretch along each axis, and what it costs is
 # $\sum_i(\sqrt{a_i}-\sqrt{b_i})^2$ plus the shift.
@@ -1427,10 +1372,8 @@ equation("05.16", metrics.frechet_distance(white * a.sqrt(), white * b.sqrt() + 
 
 # %% [markdown]
 # **How it fools you: it is biased.** Two sets of samples from the *same* law have different covariances, so their
-# distance is not zero; it falls as the
-# sets grow. Look at the lowest line, real digits against real digits: that is the distance of a perfect generator.
-# Numbers
-# for different $n$ must never be compared.
+# distance is not zero; it falls as the sets grow. Look at the lowest line, real digits against real digits: that is
+# the distance of a perfect generator. Numbers for different $n$ must never be compared.
 
 # %%
 real, unseen = metrics.digit_features(train_set.images), metrics.digit_features(held_back.images)
@@ -1462,9 +1405,8 @@ for n in (100, 400, 1600):
 # that has only ever seen the digit 1?</summary>
 #
 # The first gets the distance of real digits to real digits, or better: the number cannot tell new pictures from
-# copies. The second
-# gets a large one, although each of its pictures is perfect. The distance sees the distribution, not the origin:
-# hence the next two questions.
+# copies. The second gets a large one, although each of its pictures is perfect. The distance sees the distribution,
+# not the origin: hence the next two questions.
 # </details>
 #
 # ### Are they new?
@@ -1482,8 +1424,7 @@ show_rows(
 
 # %% [markdown]
 # A distance alone says little: two plain 1s are always near each other. The yardstick is how near *real, unseen*
-# digits are to the training
-# set. A model that copies would be nearer than they are.
+# digits are to the training set. A model that copies would be nearer than they are.
 
 # %%
 yardstick = metrics.nearest_neighbours(held_back.images[:N], train_set.images)[0]
@@ -1502,8 +1443,8 @@ plotting.histograms(
 
 # %% [markdown]
 # **How it fools you:** pixel distance is blind to small shifts, and a sample that is *blurrier* than real digits is
-# nearer to everything. And being nearer than real digits are is not yet
-# copying; section 7 shows what copying looks like.
+# nearer to everything. And being nearer than real digits are is not yet copying; section 7 shows what copying looks
+# like.
 #
 # ### Is everything there?
 #
@@ -1532,10 +1473,9 @@ print(f"the classifier names {float(right):.3f} of the held-back digits correctl
 # puzzle.*
 #
 # All losses of section 2 have the same minimiser at each noise level: the conditional mean $\mathbb E[x_0\mid x_t]$
-# (notebook 01). Training does not know the law of digits; it knows $N$ pictures. For
-# these, "data drawn at random" means: one of the $N$, each with probability $1/N$. And then the conditional mean is
-# no mystery. By Bayes' rule, the probability that $x_t$ came
-# from picture $n$ is proportional to the density of the noise that would be needed, so
+# (notebook 01). Training does not know the law of digits; it knows $N$ pictures. For these, "data drawn at random"
+# means: one of the $N$, each with probability $1/N$. And then the conditional mean is no mystery. By Bayes' rule, the
+# probability that $x_t$ came from picture $n$ is proportional to the density of the noise that would be needed, so
 #
 # $$\mathbb E[x_0\mid x_t]=\sum_{n=1}^N w_n\,x^{(n)},\qquad
 # w=\operatorname{softmax}_n\Bigl(-\frac{\lVert x_t-\alpha_tx^{(n)}\rVert^2}{2\sigma_t^2}\Bigr). \tag{05.17}$$
@@ -1543,14 +1483,13 @@ print(f"the classifier names {float(right):.3f} of the held-back digits correctl
 # <details><summary>Why: Bayes' rule in two lines</summary>
 #
 # $p(n\mid x_t)=\dfrac{\frac1N\,N(x_t;\alpha_tx^{(n)},\sigma_t^2I)}{\sum_m\frac1N\,N(x_t;\alpha_tx^{(m)},\sigma_t^2I)}$.
-# All densities have the same factor in front, $(2\pi\sigma_t^2)^{-d/2}$, which cancels with the $1/N$:
-# what remains is the exponential of the quadratic over the sum of such exponentials, which is a softmax. Given $n$,
-# $x_0=x^{(n)}$ is certain, so $\mathbb E[x_0\mid x_t]=\sum_np(n\mid x_t)\,x^{(n)}$. ∎
+# All densities have the same factor in front, $(2\pi\sigma_t^2)^{-d/2}$, which cancels with the $1/N$: what remains
+# is the exponential of the quadratic over the sum of such exponentials, which is a softmax. Given $n$, $x_0=x^{(n)}$
+# is certain, so $\mathbb E[x_0\mid x_t]=\sum_np(n\mid x_t)\,x^{(n)}$. ∎
 # </details>
 #
 # It is attention with the noisy picture as the query and the data set as keys and values. The check compares with the
-# exact denoiser of a *mixture of Gaussians* whose
-# components have width zero: another formula, another route.
+# exact denoiser of a *mixture of Gaussians* whose components have width zero: another formula, another route.
 
 # %% tags=["nbval-check-output"]
 few = train_set.images[:50].double()
@@ -1570,21 +1509,22 @@ equation("05.17", by_softmax, mixture_denoiser(points)(seen, here).x0)
 # %%
 oracle = empirical_denoiser(train_set.images)
 copies = draw(oracle, start_noise(12, seed=10).double(), steps=40)
-found, which = metrics.nearest_neighbours(copies, train_set.images)
+which = metrics.nearest_neighbours(copies, train_set.images)[1]
 show_rows(
     {"samples": copies, "nearest": train_set.images[which]},
     alt="Twelve samples of the exact denoiser of the training set; each equals a training digit",
 )
 
 # %% tags=["nbval-check-output"]
+off = (copies - train_set.images[which]).abs().max()
 print(
-    f"largest distance to a training digit: {float(found.max()):.3f}; different digits among 12: {len(set(which.tolist()))}"
+    f"largest difference of a pixel from the training digit: {float(off):.3f}; different digits: {len(set(which.tolist()))}"
 )
 
 # %% [markdown]
 # Perfect digits, every one, and all of them copies. This *is* the global minimum of the training loss. So every
-# diffusion model that makes new pictures does so
-# because it was **not** trained to the minimum: its network cannot, or does not, represent that softmax.
+# diffusion model that makes new pictures does so because it was **not** trained to the minimum: its network cannot,
+# or does not, represent that softmax.
 #
 # When does the softmax decide? Count how many digits share the weight, as $\exp(\text{entropy})$: 9,000 means no
 # idea, 1 means decided. Look for how sudden it is, and where the network's own decision (the scrubber above) was.
@@ -1606,8 +1546,8 @@ plotting.curves(
 # ### In the plane, live
 #
 # Forty points drawn from a spiral are all the data. Three denoisers: the exact one for the *forty points*, a small
-# network trained on them, and the exact one
-# for the *spiral*, which the network never sees. Which of the outer two will the network's samples resemble?
+# network trained on them, and the exact one for the *spiral*, which the network never sees. Which of the outer two
+# will the network's samples resemble?
 
 
 # %%
@@ -1668,17 +1608,15 @@ print(
 
 # %% [markdown]
 # The network is between. It cannot bend as sharply as the softmax, so its samples smear along the curve from one
-# training point to the next: some of that is
-# what we want (points of the spiral that nobody gave it), some of it is not (bridges across a gap). *Generalising is
-# a mistake that we
-# like.* Which mistakes a network makes is decided by its architecture: convolutions, attention, the packing, and by
-# how long it trains.
+# training point to the next: some of that is what we want (points of the spiral that nobody gave it), some of it is
+# not (bridges across a gap). *Generalising is a mistake that we like.* Which mistakes a network makes is decided by
+# its architecture: convolutions, attention, the packing, and by how long it trains.
 #
 # ### On digits, recorded
 #
 # The same `tiny` network, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest
-# training digit, and whether it is a copy, meaning that
-# it is less than half as far from its nearest training digit as held-back digits are at the median. Three seeds.
+# training digit, and whether it is a copy, meaning that it is less than half as far from its nearest training digit
+# as held-back digits are at the median. Three seeds.
 
 # %%
 memory = recorded("05_memorise")
@@ -1695,10 +1633,8 @@ print(f"recorded by: {memory['command']}\n{memory['settings']}")
 # was trained on private pictures, as long as there are fewer parameters than pixels?</summary>
 #
 # No. The average cannot be copied, but single pictures can: one that occurs a hundred times in the training set is
-# worth a hundred
-# times the attention, and large image models have been shown to return such pictures nearly unchanged (Carlini et al.
-# 2023). The test is the one above: nearest neighbours, against
-# the yardstick of unseen pictures.
+# worth a hundred times the attention, and large image models have been shown to return such pictures nearly unchanged
+# (Carlini et al. 2023). The test is the one above: nearest neighbours, against the yardstick of unseen pictures.
 # </details>
 #
 # ### Exercise 05.7: the denoiser of a finite set (3 points)
@@ -1762,9 +1698,9 @@ for n, end in ends.items():
 #
 # ### Same grandparent
 #
-# Now the stochastic sampler. Walk from the noise down to some time $t$ *once*, then continue eight times with
-# different fresh noise. The later the walks part, the more they have in common.
-# Which property is shared first, and which last? Look from top to bottom.
+# Now the stochastic sampler. Walk from the noise down to some time $t$ *once*, then continue ten times with different
+# fresh noise. The later the walks part, the more they have in common. Which property is shared first, and which last?
+# Look from top to bottom.
 
 # %%
 times = log_snr_times(schedule, 40)
@@ -1789,16 +1725,14 @@ print("mean distance within a row, from top to bottom: " + ", ".join(f"{d:.1f}" 
 # <details><summary>What to see</summary>
 #
 # The top row shares nothing but the model. Then the rough placement of ink is shared, then the digit, then each
-# stroke; in the last row only the finest
-# texture is left to chance. Coarse first, fine last: the order in which noise hides things, backwards. (Ho et al.
-# 2020, figure 7, show it for faces.)
+# stroke; in the last row only the finest texture is left to chance. Coarse first, fine last: the order in which noise
+# hides things, backwards. (Ho et al. 2020, figure 7, show it for faces.)
 # </details>
 #
 # ### Between two noises
 #
 # If noise is a name, what is between two names? Not the straight line. The length of a noise vector in $d$ dimensions
-# is close to $\sqrt d$ (notebook 02), and halfway between two independent ones it is
-# not:
+# is close to $\sqrt d$ (notebook 02), and halfway between two independent ones it is not:
 #
 # $$\mathbb E\bigl\lVert(1-\lambda)\,a+\lambda\,b\bigr\rVert^2=d\,\bigl((1-\lambda)^2+\lambda^2\bigr), \tag{05.18}$$
 #
@@ -1842,18 +1776,19 @@ show_rows(
 # %% [markdown]
 # ## 9. Optional: ask for a digit
 #
-# *Tell the network the label during training, withhold it now and then, and at sampling time exaggerate the difference.*
+# *Tell the network the label during training, withhold it now and then, and at sampling time exaggerate the
+# difference.*
 #
 # The subject of a later notebook; here is a first taste. A network with a label input (`classes=10`) learns
 # $\hat\epsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same*
-# network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks
-# along a combination that overshoots, $w>1$:
+# network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks along a combination
+# that overshoots, $w>1$:
 #
 # $$\hat\epsilon_w=\hat\epsilon(x_t)+w\,\bigl(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t)\bigr)=-\sigma_t\,\nabla_{x_t}\log\bigl[p_t(x_t)\,p_t(y\mid x_t)^w\bigr]. \tag{05.19}$$
 #
 # The second equality is Bayes' rule: $\log p_t(x\mid y)-\log p_t(x)=\log p_t(y\mid x)-\log p(y)$, and for exact
-# denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it
-# can be checked by automatic differentiation. Our "classes" are the three bumps of the plane's mixture.
+# denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it can be checked by automatic
+# differentiation. Our "classes" are the three bumps of the plane's mixture.
 
 # %% tags=["nbval-check-output"]
 everything, y, w = toys.mixture_2d(), 0, 3.0
@@ -1887,15 +1822,14 @@ for w in (0.0, 1.0, 2.0, 4.0):
 
 # %% [markdown]
 # $w=0$ ignores the label, $w=1$ samples the class, larger $w$ buys certainty with variety: the samples shrink and
-# move away from the other classes, past the centre of their own. It is *not* a sample of
-# the sharpened law $p(x)\,p(y\mid x)^w$: sharpening and noising do not commute, so (05.19) holds at each noise level
-# but the levels do not belong to one process. The notebook on guidance will take this apart.
+# move away from the other classes, past the centre of their own. It is *not* a sample of the sharpened law
+# $p(x)\,p(y\mid x)^w$: sharpening and noising do not commute, so (05.19) holds at each noise level but the levels do
+# not belong to one process. The notebook on guidance will take this apart.
 #
 # <details><summary><b>Question.</b> What would w = -1 do?</summary>
 #
 # It walks away from the class: $\hat\epsilon(x_t)-(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t))$, towards
-# $p(x)/p(y\mid x)$, everything but bump 0. "Negative prompts" of
-# image generators are this idea.
+# $p(x)/p(y\mid x)$, everything but bump 0. "Negative prompts" of image generators are this idea.
 # </details>
 #
 # ## 10. "Why are my samples noise?"
@@ -1957,14 +1891,14 @@ show_rows(
 # | E | the variance used as standard deviation (a square root missing): too little noise | thin, plain, all alike | the strength of the fresh noise against the bridge's std |
 # | F | an average without warm-up: these are still the initial weights | noise | loss of the averaged network against the network's own |
 #
-# And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of $[-1,1]$.
+# And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of
+# $[-1,1]$.
 # </details>
 #
 # Looking is not diagnosing: several rows could be "not trained enough". Measuring is. Notice that none of the
 # measurements needs a good network. Most need no network at all: put in data whose answer you know, a single pixel if
-# you like, and
-# compare numbers. `gaussian_denoiser` was made for this. A sound pipeline passes all of these checks *before* the
-# first training run:
+# you like, and compare numbers. `gaussian_denoiser` was made for this. A sound pipeline passes all of these checks *before*
+# the first training run:
 
 # %% tags=["nbval-check-output"]
 t, s = schedule(0.5), schedule(0.45)
@@ -1982,8 +1916,8 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # ### Exercise 05.8: diagnose (3 points)
 #
 # You get six set-ups, shuffled. Each is broken in exactly one place, and no two in the same. All are made for
-# one-number "pictures" drawn from $N(0,\sigma_d^2)$, and the network inside is exact, so there is nothing
-# to train and nothing random. A set-up has
+# one-number "pictures" drawn from $N(0,\sigma_d^2)$, and the network inside is exact, so there is nothing to train
+# and nothing random. A set-up has
 #
 # * `setup.T`, the number of time steps; times run from 0 (clean) to `T`;
 # * `setup.prepare(pixels)`: grey levels 0 to 255 become training pictures;
@@ -1992,9 +1926,8 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # * `setup.step(x_t, t, noise)`: one ancestral step to $t-1$, meant to use the bridge's variance.
 #
 # Pictures are float64 tensors of any shape, `t` is an int. Measure $\alpha_t$ and $\sigma_t$ of a set-up with its own
-# `corrupt`: of the
-# picture 1 without noise, and of the picture 0 with the noise 1. The six symptoms, each with the number to report,
-# which is 0 (or, for 1, small) where all is sound:
+# `corrupt`: of the picture 1 without noise, and of the picture 0 with the noise 1. The six symptoms, each with the
+# number to report, which is 0 (or, for 1, small) where all is sound:
 #
 # | symptom | evidence |
 # |---|---|
@@ -2053,9 +1986,8 @@ check("05.8", find_faults)
 # ## What we can do now, and what still hurts
 #
 # **We can** train a network that turns noise into digits, in a minute, and say of each of its parts what it is for:
-# the target, the weight, the schedule, the average, the
-# step, the knob. We can tell whether its samples come from the right distribution, whether they are new, and when
-# they are broken, why.
+# the target, the weight, the schedule, the average, the step, the knob. We can tell whether its samples come from the
+# right distribution, whether they are new, and when they are broken, why.
 #
 # **What still hurts**
 #
@@ -2076,7 +2008,8 @@ check("05.8", find_faults)
 # * A. Nichol, P. Dhariwal: *Improved Denoising Diffusion Probabilistic Models*. ICML 2021. The cosine schedule,
 #   learned variances.
 # * J. Song, C. Meng, S. Ermon: *Denoising Diffusion Implicit Models*. ICLR 2021. Equation 12 is our (05.15).
-# * T. Salimans, J. Ho: *Progressive Distillation for Fast Sampling of Diffusion Models*. ICLR 2022. Where $v$ comes from.
+# * T. Salimans, J. Ho: *Progressive Distillation for Fast Sampling of Diffusion Models*. ICLR 2022. Where $v$ comes
+#   from.
 # * T. Karras, M. Aittala, T. Aila, S. Laine: *Elucidating the Design Space of Diffusion-Based Generative Models*.
 #   NeurIPS 2022. Preconditioning, the log-normal law of noise levels, Heun.
 # * D. Kingma, R. Gao: *Understanding Diffusion Objectives as the ELBO with Simple Data Augmentation*. NeurIPS 2023.
