@@ -848,7 +848,7 @@ equation("05.11", (average, 1.0), ((shares(decays) * walk).sum(), shares(decays)
 # %% [markdown]
 # Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what
 # remains of the random start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then
-# the average always covers the most recent part of the run, whatever its length.
+# the average always covers the most recent part of the run, whatever its length. (You will write it yourself in exercise 05.6.)
 
 # %% tags=["nbval-check-output"]
 n = 2000
@@ -865,34 +865,6 @@ plotting.curves(
     x=torch.arange(1, n + 1), yscale="log", xlabel="step of training", ylabel="share in the final average",
     alt="Share of each training step in the final average on a log scale: 0.99 remembers the last few hundred steps, 0.9999 counts all steps alike and keeps the start, the warm-up rises smoothly towards the end",
 )  # fmt: skip
-
-# %% [markdown]
-# ### Exercise 05.6: an average with warm-up (2 points)
-#
-# (It comes before 05.4 on this page; exercises are numbered by topic.)
-
-
-# %% tags=["exercise-05.6"]
-def moving_average(weights: Tensor, decay: float) -> Tensor:
-    """Return the running average (P,) after the last step of a run.
-
-    weights  (n + 1, P): row 0 holds the initial weights, row k those after the k-th step; n may be 0
-    decay    where the warm-up ends
-
-    The average starts as row 0. The k-th update, k = 1 .. n, keeps d of the average and adds 1 - d of row k, where d is
-    the smaller of `decay` and (1 + k) / (10 + k).
-    """
-    ### BEGIN SOLUTION
-    average = weights[0]
-    for k in range(1, len(weights)):
-        d = min(decay, (1 + k) / (10 + k))
-        average = d * average + (1 - d) * weights[k]
-    return average
-    ### END SOLUTION
-
-
-# %% tags=["check-05.6"]
-check("05.6", moving_average)
 
 # %% [markdown]
 # ### A minute of training
@@ -1323,6 +1295,35 @@ def walk_down(denoiser, schedule, times: Tensor, x: Tensor, step, noises: Tensor
 
 # %% tags=["check-05.5"]
 check("05.5", walk_down)
+
+# %% [markdown]
+# ### Exercise 05.6: an average with warm-up (2 points)
+#
+# Loop and step are yours now. What is still missing of your own DDPM is the average of section 4, whose weights the
+# network that you sample from carries.
+
+
+# %% tags=["exercise-05.6"]
+def moving_average(weights: Tensor, decay: float) -> Tensor:
+    """Return the running average (P,) after the last step of a run.
+
+    weights  (n + 1, P): row 0 holds the initial weights, row k those after the k-th step; n may be 0
+    decay    where the warm-up ends
+
+    The average starts as row 0. The k-th update, k = 1 .. n, keeps d of the average and adds 1 - d of row k, where d is
+    the smaller of `decay` and (1 + k) / (10 + k).
+    """
+    ### BEGIN SOLUTION
+    average = weights[0]
+    for k in range(1, len(weights)):
+        d = min(decay, (1 + k) / (10 + k))
+        average = d * average + (1 - d) * weights[k]
+    return average
+    ### END SOLUTION
+
+
+# %% tags=["check-05.6"]
+check("05.6", moving_average)
 
 # %% [markdown]
 # ## 6. Judge it
