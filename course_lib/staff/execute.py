@@ -59,10 +59,23 @@ def tidy(notebook: Json) -> Json:
         notebook["metadata"].pop("widgets", None)
         return notebook
     text = json.dumps(notebook)
-    order = sorted(states, key=lambda model: match.start() if (match := re.search(model, text)) else -1)
-    for number, model in enumerate(order):
+    for number, model in enumerate(_in_order(states, json.dumps(notebook["cells"]))):
         text = text.replace(model, f"{number:032x}")
     return dict(json.loads(text))
+
+
+def _in_order(states: Json, cells: str) -> list[str]:
+    """The widgets in an order that repeats: as the outputs show them, each followed by those it refers to."""
+    mentioned = "|".join(map(re.escape, states))
+    order: list[str] = []
+    waiting = re.findall(mentioned, cells)
+    waiting += sorted(states, key=lambda model: re.sub(mentioned, "", json.dumps(states[model], sort_keys=True)))
+    while waiting:
+        model = waiting.pop(0)
+        if model not in order:
+            order.append(model)
+            waiting = re.findall(mentioned, json.dumps(states[model], sort_keys=True)) + waiting
+    return order
 
 
 def output_problems(notebook: Json) -> list[str]:
