@@ -170,6 +170,12 @@ def test_pixelate_is_the_mean_of_each_block():
         pixelate(x, 4)
 
 
+def test_a_fade_moves_evenly_from_one_image_to_the_other():
+    x, other = draw(2, 1, 4, 4), draw(2, 1, 4, 4, seed=1)
+    torch.testing.assert_close(fade(x, other, 0.25), x + (other - x) / 4)
+    torch.testing.assert_close(fading(other)(x, 0.25), x + (other - x) / 4)
+
+
 def test_degradations_do_nothing_at_zero_and_wipe_out_at_the_end():
     x, other = draw(2, 1, 28, 28), draw(2, 1, 28, 28, seed=1)
     for degrade in (blurring(25.0), pixelation(), fading(other)):
