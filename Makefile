@@ -24,7 +24,7 @@ REDO := $(shell { $(PY) -c '' && test "$$(cat $(VENV)/.home)" = "$$PWD"; } 2>/de
 export JUPYTER_PREFER_ENV_PATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab my test test-library test-notebooks test-browser test-fast lint format notebooks build pins clean FORCE
+.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build pins clean FORCE
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-browser: $(VENV)/.test ## the tests that drive a real Chromium
 
 test-fast: $(VENV)/.test ## the library's tests without those marked slow
 	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser and not slow" tests $(PYTEST_ARGS)
+
+test-all: test ## every test, and every notebook with the widget libraries that Colab has
+	tests/colab_pins.sh $(VENV)
 
 lint: $(VENV)/.test ## ruff (lint and format, notebook sources included) and mypy
 	$(PY) -m ruff check .

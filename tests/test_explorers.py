@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from course_lib.explorers.drawing import Plot, arrows, line, picture, ticks
 from course_lib.explorers.panel import PAUSE, Explorer, slider
 from course_lib.gaussian import Mixture
 from course_lib.schedule import ConstantGamma, Cosine, Linear, Marginal, Sigmoid, Straight, VarianceExploding
+from course_lib.staff.execute import execute
 
 ALL = [
     explorers.affine_gaussian,
@@ -380,6 +383,25 @@ def test_moves_while_drawing_end_in_the_last_state():
     asyncio.run(moves())
     assert drawn[-1] == 30
     assert len(drawn) < 31
+
+
+@pytest.mark.slow
+def test_in_a_kernel_thirty_moves_by_code_are_one_drawing_and_redraw_draws_at_once():
+    cells = [
+        "from course_lib.explorers import affine_gaussian\nexplorer = affine_gaussian()\nexplorer",
+        "for degrees in range(1, 31):\n    explorer.controls['turn'].value = degrees",
+        "import asyncio\nawait asyncio.sleep(0.5)",
+        "print(explorer.drawings)\nexplorer.controls['turn'].value = 45\nexplorer.redraw()",
+        "print(explorer.drawings)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    executed = execute(json.loads(nbformat.writes(notebook)), 60)
+    shown, moved, _, once, twice = (cell["outputs"] for cell in executed["cells"])
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]["data"]
+    assert "".join(shown[0]["data"]["text/plain"]).startswith("Explorer: ")
+    assert moved == []
+    assert ["".join(outputs[0]["text"]) for outputs in (once, twice)] == ["1\n", "2\n"]
+    assert "turned by 45 degrees" in json.dumps(executed["metadata"]["widgets"])
 
 
 @each_explorer

@@ -190,7 +190,7 @@ def schedule_designer() -> Explorer:
         "sigma_max": log_slider("largest σ", 80.0, 0, 2.3),
         "t": slider("t", 0.5, 0, 1, 0.01),
         "steps": whole("steps of the bridge", 20, 2, 200),
-        "digit": whole("digit", 7, 0, 9),
+        "digit": whole("digit", 3, 0, 9),
     }
 
     def draw(v: dict[str, Any]) -> dict[str, str]:

@@ -234,7 +234,7 @@ def table(rows: Sequence[Sequence[str]], caption: str) -> str:
         for row in rows[1:]
     )
     return (
-        '<table style="border-collapse:collapse;line-height:1.5;color:inherit;background:transparent">'
+        '<table style="margin:12px 8px;border-collapse:collapse;line-height:1.5;color:inherit;background:transparent">'
         f'<caption style="text-align:left;color:inherit">{html.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )

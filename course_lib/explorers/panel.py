@@ -38,7 +38,8 @@ class Explorer(widgets.VBox):
         self.title = title
         self.controls = dict(controls)
         self.drawings = 0  # how often the views were drawn
-        self._draw, self._shown, self._due = draw, shown, False
+        self._draw, self._shown = draw, shown
+        self._due: asyncio.TimerHandle | None = None
         first = draw(self.values)
         self.views = {name: widgets.HTML(content, layout=_layout()) for name, content in first.items()}
         self._hide()
@@ -46,6 +47,8 @@ class Explorer(widgets.VBox):
         panel = widgets.Box(list(self.controls.values()), layout=_layout(**wrap))
         pictures = widgets.Box(list(self.views.values()), layout=_layout(**wrap))
         super().__init__([panel, pictures], layout=_layout())
+        self.add_class("course-explorer")
+        pictures.add_class("course-explorer-views")
         for control in self.controls.values():
             control.observe(self._moved, names="value")
 
@@ -55,23 +58,24 @@ class Explorer(widgets.VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     def redraw(self) -> None:
-        """Draw all views from the controls' values now."""
-        self._due = False
+        """Draw all views from the controls' values now: for code that moves a control and needs the picture at once."""
+        if self._due is not None:
+            self._due.cancel()
+        self._due = None
         self.drawings += 1
         for name, content in self._draw(self.values).items():
             self.views[name].value = content
         self._hide()
 
     def _moved(self, _change: Any) -> None:
-        if self._due:
+        if self._due is not None:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self.redraw()
             return
-        self._due = True
-        loop.call_later(PAUSE, self.redraw)
+        self._due = loop.call_later(PAUSE, self.redraw)
 
     def _hide(self) -> None:
         if self._shown is not None:
