@@ -25,6 +25,7 @@ from course_lib.schedule import karras_times as karras
 from course_lib.training import warmed_decay
 
 from . import nb05_wrong as wrong
+from . import nb05_wrong_later as wrong_later
 from .contract import Call, Case, Exercise
 from .nb05_inputs import (
     black_network,
@@ -203,6 +204,7 @@ def _ema_cases(g: Generator) -> list[Case]:
     return [
         Case("no step yet", (_draw(g, 1, 3), 0.9999)),
         Case("one step", (_draw(g, 2, 3), 0.9999)),
+        Case("three steps", (_draw(g, 4, 3), 0.9999)),
         Case("thirty steps, decay 0.9999", (_draw(g, 31, 2), 0.9999)),
         Case("thirty steps, decay 0.6", (_draw(g, 31, 2), 0.6)),
         Case("decay 0.05, below the warm-up", (_draw(g, 9, 2), 0.05)),
@@ -274,16 +276,16 @@ EXERCISES = (
         answers=(f"{LIBRARY}sampling.ddpm", f"{LIBRARY}schedule.bridge", f"{LIBRARY}schedule.bridge_weights"),
     ),
     Exercise(
-        "05.5", "The sampling loop", 2, sampling_loop, _sampling_cases, wrong.SAMPLING,
+        "05.5", "The sampling loop", 2, sampling_loop, _sampling_cases, wrong_later.SAMPLING,
         answers=(f"{LIBRARY}sampling.sample",),
     ),
     Exercise(
-        "05.6", "An average with warm-up", 2, ema, _ema_cases, wrong.EMA,
+        "05.6", "An average with warm-up", 2, ema, _ema_cases, wrong_later.EMA,
         answers=(f"{LIBRARY}training.Ema", f"{LIBRARY}training.warmed_decay"),
     ),
     Exercise(
-        "05.7", "The denoiser of a finite set", 3, empirical_x0, _empirical_cases, wrong.EMPIRICAL,
+        "05.7", "The denoiser of a finite set", 3, empirical_x0, _empirical_cases, wrong_later.EMPIRICAL,
         answers=(f"{LIBRARY}oracle.empirical_denoiser",),
     ),
-    Exercise("05.8", "Diagnose six broken set-ups", 3, diagnose, _diagnose_cases, wrong.DIAGNOSE),
+    Exercise("05.8", "Diagnose six broken set-ups", 3, diagnose, _diagnose_cases, wrong_later.DIAGNOSE),
 )  # fmt: skip

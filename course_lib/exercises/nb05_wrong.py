@@ -1,32 +1,18 @@
-"""Plausible wrong answers to notebook 05's exercises, each with a hint that says what to think about."""
+"""Plausible wrong answers to exercises 05.1 to 05.4, each with a hint that says what to think about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from course_lib.gaussian import per_sample as shaped
-from course_lib.parametrization import Denoiser, Network, Preconditioning
-from course_lib.sampling import Step
+from course_lib.parametrization import Network, Preconditioning
 from course_lib.schedule import Marginal, Schedule, bridge_weights, jump, kernel
 
 from .contract import Mutant
-from .nb05_inputs import SetUp
-from .nb05_measures import (
-    MEASURES,
-    Measure,
-    diagnose,
-    fresh_noise,
-    marginal,
-    table_of,
-    torn_apart,
-    wrong_spread,
-)
 
 # ------------------------------------------------------------------------------------------------- 05.1 four targets
 
@@ -80,6 +66,24 @@ def _unshaped(value: Tensor, like: Tensor) -> Tensor:
     return torch.as_tensor(value)
 
 
+def _turned_on(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> Any:
+    if given != "v":
+        return _four()(given, value, x_t, earlier, later)
+    alpha, sigma = shaped(later.alpha, x_t), shaped(later.sigma, x_t)
+    return _four()("x0", (alpha * x_t + sigma * value) / (alpha**2 + sigma**2), x_t, earlier, later)
+
+
+def _mean_without_x_t(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> Any:
+    if given != "mean":
+        return _four()(given, value, x_t, earlier, later)
+    return _four()("x0", value / shaped(_weights(earlier, later)[1], x_t), x_t, earlier, later)
+
+
+def _other_order(*arguments: Any) -> Any:
+    x0, mean, eps, v = _four()(*arguments)
+    return x0, eps, mean, v
+
+
 FOUR_TARGETS = (
     Mutant(
         _four(norm=False),
@@ -114,6 +118,17 @@ FOUR_TARGETS = (
         "columns. Give them the shape (B, 1, 1, 1): `per_sample` does.",
         agrees_on=("one pixel, x_0 given", "the bridge's mean given"),
     ),
+    Mutant(
+        _turned_on,
+        "Turning back takes the other sign. Test yours at alpha = 0: there v = -x_0.",
+        agrees_on=("one pixel, x_0 given", "the bridge's mean given", "x_0 given, alpha = 1"),
+    ),
+    Mutant(
+        _mean_without_x_t,
+        "The mean holds two pictures: take x_t's part away before you divide by the weight of x_0.",
+        agrees_on=("v given, s = 0", "x_0 given, alpha = 1"),
+    ),
+    Mutant(_other_order, "All four values are there, in another order: (x_0, mean, eps, v)."),
 )
 
 # --------------------------------------------------------------------------------------------- 05.2 preconditioned x_0
@@ -160,6 +175,16 @@ def _minus(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tenso
     return skip, -out, scale
 
 
+def _skip_without_alpha(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    skip, out, scale = _edm(marginal, sigma_data)
+    return skip / marginal.alpha, out, scale
+
+
+def _variance_in(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    skip, out, scale = _edm(marginal, sigma_data)
+    return skip, out, scale**2
+
+
 PRECONDITIONED = (
     Mutant(
         _preconditioned(_no_scale),
@@ -200,6 +225,16 @@ PRECONDITIONED = (
         "With one level per image, (B,), plain multiplication lines the levels up with the columns. `per_sample` "
         "gives them the shape (B, 1, 1, 1).",
         agrees_on=("unit-variance data", "alpha = 1", "sigma = 0", "a network that answers 0"),
+    ),
+    Mutant(
+        _preconditioned(_skip_without_alpha),
+        "x_t holds alpha x_0: what is its covariance with x_0? c_skip has that in its numerator.",
+        agrees_on=("alpha = 1", "sigma = 0"),
+    ),
+    Mutant(
+        _preconditioned(_variance_in),
+        "Unit variance: divide x_t by its standard deviation, not by its variance.",
+        agrees_on=("unit-variance data", "sigma = 0", "a network that answers 0"),
     ),
 )
 
@@ -268,6 +303,20 @@ SIMPLE_LOSS = (
         "With one time per image, (B,), plain multiplication lines the times up with the columns. Use `jump`, or "
         "`per_sample`.",
         agrees_on=("one image of one pixel", "t = 0"),
+    ),
+    Mutant(
+        _simple(level=lambda marginal, t: marginal.snr),
+        "The network is told the logarithm of the signal-to-noise ratio.",
+        agrees_on=("t = 0", "a network that ignores the level"),
+    ),
+    Mutant(
+        _simple(noised=lambda x_0, marginal, noise: jump(x_0, Marginal(marginal.alpha, marginal.sigma**2), noise)),
+        "sigma_t is a standard deviation already: it multiplies the noise as it is.",
+        agrees_on=("t = 0",),
+    ),
+    Mutant(
+        _simple(error=lambda difference: difference.square().flatten(1).mean(1)),
+        "One number for the batch: average over the images too.",
     ),
 )
 
@@ -358,295 +407,25 @@ ANCESTRAL = (
         "With one level per image, (B,), plain multiplication lines the levels up with the columns. Use `per_sample`.",
         agrees_on=(NO_NOISE, "bridge", "beta", LAST_BRIDGE, LAST_BETA),
     ),
-)
-
-# ------------------------------------------------------------------------------------------------- 05.5 sampling loop
-
-
-def _loop(
-    earlier: Callable[[Tensor, int], Tensor] = lambda times, i: times[i + 1],
-    noise: Callable[[Tensor, int], Tensor] = lambda noises, i: noises[i],
-    keep_x: bool = True,
-    swapped: bool = False,
-    stop: int = 0,
-) -> Callable[..., Any]:
-    def loop(denoiser: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, step: Step, noises: Tensor) -> Tensor:
-        images, now = [x], x
-        for i in range(len(times) - 1):
-            goal, start = schedule(earlier(times, i)), schedule(times[i])
-            goal, start = (start, goal) if swapped else (goal, start)
-            if i < len(times) - 1 - stop:
-                now = step(now if keep_x else x, goal, start, denoiser, noise(noises, i))[0]
-            images.append(now)
-        return torch.stack(images)
-
-    return loop
-
-
-def _one_tick_back(times: Tensor, i: int) -> Tensor:
-    """The previous time by arithmetic: as if all steps were as long as the average one."""
-    tick = times[0] / (len(times) - 1)
-    return times[0] - (i + 1) * tick if i + 2 < len(times) else times[-1]
-
-
-def _predictions(
-    denoiser: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, step: Step, noises: Tensor
-) -> Tensor:
-    images = [x]
-    for i, (t, s) in enumerate(pairwise(times)):
-        x, prediction = step(x, schedule(s), schedule(t), denoiser, noises[i])
-        images.append(prediction.x0)
-    return torch.stack(images)
-
-
-SAMPLING = (
     Mutant(
-        _loop(earlier=_one_tick_back),
-        "You computed the next time by arithmetic, as if all steps were equally long. Take neighbours of the list: "
-        "`pairwise(times)`.",
-        agrees_on=("DDIM, even times", "one step", "DDPM, even times"),
+        _ancestral(std=lambda s, t, step_std: _std(s, t, "beta" if step_std == "bridge" else "bridge")),
+        'The two are swapped: "beta" is the wider one, the forward step\'s, "bridge" the narrower one.',
+        agrees_on=(NO_NOISE, LAST_BRIDGE, LAST_BETA),
     ),
     Mutant(
-        _loop(keep_x=False),
-        "Every step has to start where the one before it ended, not at the initial noise.",
-        agrees_on=("one step",),
+        _ancestral(mean=_mean(lambda s, t: _weights(s, t)[::-1])),
+        "The two weights changed places. At s = 0 the mean must be x0_hat alone.",
     ),
     Mutant(
-        _loop(noise=lambda noises, i: noises[0]),
-        "Each step needs noise of its own: step i gets noises[i]. One noise used again and again adds up instead "
-        "of averaging out.",
-        agrees_on=("DDIM, even times", "one step"),
-    ),
-    Mutant(
-        _loop(noise=lambda noises, i: noises[-1 - i]),
-        "Step i gets noises[i], counted from the noisy end.",
-        agrees_on=("DDIM, even times", "one step"),
-    ),
-    Mutant(
-        _loop(stop=1),
-        "n + 1 times make n steps. The last one, to t = 0, is missing.",
-    ),
-    Mutant(
-        _loop(swapped=True),
-        "A step takes (x_t, earlier, later, ...): the marginal it goes to comes before the one it starts from.",
-    ),
-    Mutant(
-        _predictions,
-        "A step returns (x_s, the prediction made at x_t). The walk is made of the x_s; the prediction is only "
-        "where it is heading.",
-        agrees_on=("one step",),
-    ),
-)
-
-# ----------------------------------------------------------------------------------------------------------- 05.6 EMA
-
-
-def _ema(kept: Callable[[int, float], float]) -> Callable[..., Any]:
-    def average(weights: Tensor, decay: float) -> Tensor:
-        mean = weights[0]
-        for step in range(1, len(weights)):
-            d = kept(step, decay)
-            mean = d * mean + (1 - d) * weights[step]
-        return mean
-
-    return average
-
-
-def _from_nothing(weights: Tensor, decay: float) -> Tensor:
-    mean = torch.zeros_like(weights[0]) if len(weights) > 1 else weights[0]
-    for step in range(1, len(weights)):
-        d = min(decay, (1 + step) / (10 + step))
-        mean = d * mean + (1 - d) * weights[step]
-    return mean
-
-
-EMA = (
-    Mutant(
-        _ema(lambda step, decay: decay),
-        "Without warm-up a short run hardly leaves its random start: 0.9999 ** 2000 = 0.82 of it would still be in "
-        "the average.",
-        agrees_on=("no step yet", "decay 0.05, below the warm-up"),
-    ),
-    Mutant(
-        _ema(lambda step, decay: min(decay, step / (9 + step))),
-        "Updates are counted from 1: the first one keeps (1 + 1) / (10 + 1) of the average.",
-        agrees_on=("no step yet", "decay 0.05, below the warm-up"),
-    ),
-    Mutant(
-        _ema(lambda step, decay: max(decay, (1 + step) / (10 + step))),
-        "The warm-up keeps *less* of the past than `decay` does while the run is young: take the smaller of the two.",
-        agrees_on=("no step yet",),
-    ),
-    Mutant(
-        _ema(lambda step, decay: (1 + step) / (10 + step)),
-        "The warm-up ends where it reaches `decay`; from there on `decay` decides.",
-        agrees_on=("no step yet", "one step", "thirty steps, decay 0.9999"),
-    ),
-    Mutant(
-        _ema(lambda step, decay: 1 - min(decay, (1 + step) / (10 + step))),
-        "Roles swapped: the decay is the share of the *average* that is kept; the new weights get the rest.",
-        agrees_on=("no step yet",),
-    ),
-    Mutant(
-        _from_nothing,
-        "The average starts as a copy of the initial weights, row 0, not at zero.",
-        agrees_on=("no step yet", "weights that start at 0"),
-    ),
-    Mutant(
-        lambda weights, decay: weights.mean(0),
-        "A plain mean counts the random start as much as the last step. The running average forgets, exponentially.",
-        agrees_on=("no step yet",),
-    ),
-)
-
-# --------------------------------------------------------------------------------------------- 05.7 empirical denoiser
-
-Scores = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
-
-def _scores(x: Tensor, references: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """x (B, 1, D), references (N, D), alpha and sigma () or (B, 1, 1) -> (B, N)."""
-    return (-((x - alpha * references) ** 2) / (2 * sigma**2)).sum(-1)
-
-
-def _softmax(scores: Tensor) -> Tensor:
-    return scores.softmax(1)
-
-
-def _empirical(scores: Scores = _scores, weights: Callable[[Tensor], Tensor] = _softmax) -> Callable[..., Any]:
-    def x0(x_t: Tensor, images: Tensor, marginal: Marginal) -> Tensor:
-        x, references = x_t.flatten(1)[:, None], images.flatten(1)
-        alpha, sigma = shaped(marginal.alpha, x), shaped(marginal.sigma, x)
-        return (weights(scores(x, references, alpha, sigma)) @ references).reshape(x_t.shape)
-
-    return x0
-
-
-def _hardest(scores: Tensor) -> Tensor:
-    return torch.nn.functional.one_hot(scores.argmax(1), scores.shape[1]).to(scores)
-
-
-def _unstable(scores: Tensor) -> Tensor:
-    odds = scores.exp()
-    return odds / odds.sum(1, keepdim=True)
-
-
-EMPIRICAL = (
-    Mutant(
-        _empirical(
-            lambda x, r, a, s: -((x - a * r) ** 2).sum(-1).sqrt() / (2 * s[..., 0] ** 2 if s.ndim else 2 * s**2)
+        _ancestral(
+            std=lambda s, t, step_std: _std(s, t, step_std) * (s.sigma / t.sigma if step_std == "bridge" else 1)
         ),
-        "The log density of a Gaussian holds the *squared* distance.",
-        agrees_on=("one image", "hardly any noise"),
+        "beta-tilde is beta times sigma_s**2 / sigma_t**2: a standard deviation gets the ratio to the first power.",
+        agrees_on=(NO_NOISE, "beta", LAST_BRIDGE, LAST_BETA),
     ),
     Mutant(
-        _empirical(lambda x, r, a, s: 2 * _scores(x, r, a, s)),
-        "The log density of a Gaussian is -|x - mean|**2 / (2 sigma**2): the 2 matters, it makes the softmax twice "
-        "as decided.",
-        agrees_on=("one image", "hardly any noise"),
-    ),
-    Mutant(
-        _empirical(lambda x, r, a, s: _scores(x, r, torch.ones_like(a), s)),
-        "x_t is a noised alpha x_n, not a noised x_n. Shrink the images before you compare.",
-        agrees_on=("one image", "alpha = 1", "hardly any noise"),
-    ),
-    Mutant(
-        _empirical(lambda x, r, a, s: _scores(x, r, a, s.sqrt())),
-        "Divide the squared distance by the noise's variance, sigma**2, not by sigma.",
-        agrees_on=("one image", "sigma = 1", "hardly any noise"),
-    ),
-    Mutant(
-        _empirical(lambda x, r, a, s: _scores(x, r, a, s) / r.shape[1]),
-        "The log density of an image is a *sum* over its pixels. A mean makes the softmax far too undecided.",
-        agrees_on=("one image",),
-    ),
-    Mutant(
-        _empirical(weights=_hardest),
-        "The nearest image alone is the most probable answer. The best answer in squared error is the average of "
-        "all, weighted by their probabilities.",
-        agrees_on=("one image", "hardly any noise"),
-    ),
-    Mutant(
-        _empirical(weights=_unstable),
-        "All exponentials underflow to 0 and you divide 0 by 0. Subtract the largest score first, or let `softmax` "
-        "do it.",
-        agrees_on=(
-            "one image",
-            "five images",
-            "alpha = 1",
-            "sigma = 1",
-            "as many noisy images as images",
-            "a level per image",
-        ),
-    ),
-    Mutant(
-        _empirical(weights=lambda scores: scores.softmax(0) / scores.softmax(0).sum(1, keepdim=True)),
-        "For each x_t the weights of the *images* sum to 1: normalise along the images.",
-        agrees_on=("one image",),
-    ),
-)
-
-# ----------------------------------------------------------------------------------------------------- 05.8 diagnosis
-
-
-def _with(number: int, measure: Measure) -> Callable[..., Any]:
-    """`diagnose` with one measurement replaced."""
-    return partial(diagnose, measures=(*MEASURES[:number], measure, *MEASURES[number + 1 :]))
-
-
-def _by_set_up(set_ups: list[SetUp], data_std: float) -> tuple[Tensor, Tensor]:
-    evidence, symptom = table_of(set_ups, data_std).max(dim=1)
-    return symptom, evidence
-
-
-def _mean_range(set_up: SetUp, data_std: float) -> Tensor:
-    ends = set_up.prepare(torch.tensor([0.0, 255.0], dtype=torch.float64))
-    return (ends - torch.tensor([-1.0, 1.0], dtype=torch.float64)).mean().abs()
-
-
-def _largest_ratio(set_up: SetUp, data_std: float) -> Tensor:
-    return wrong_spread(set_up, data_std) + 1
-
-
-def _early(set_up: SetUp, data_std: float) -> Tensor:
-    return marginal(set_up, set_up.T - 1).alpha
-
-
-def _unclipped(set_up: SetUp, data_std: float) -> Tensor:
-    return torn_apart(set_up, data_std, x_t=0.5)
-
-
-def _at_the_start(set_up: SetUp, data_std: float) -> Tensor:
-    return fresh_noise(set_up, set_up.T)
-
-
-DIAGNOSE = (
-    Mutant(
-        _by_set_up,
-        'You answered "which symptom does set-up i have?". Asked is, for each symptom, which set-up shows it: the '
-        "inverse permutation.",
-        agrees_on=("in the order of the table",),
-    ),
-    Mutant(
-        _with(0, _mean_range),
-        "Errors of opposite sign cancel in a mean of signed differences, and here they come at one end only. Take "
-        "the largest absolute one.",
-    ),
-    Mutant(
-        _with(1, _early),
-        "Sampling starts at t = T. Row T - 1 is one step too clean.",
-    ),
-    Mutant(
-        _with(3, _unclipped),
-        "Clipping shows only where something gets clipped: probe with an x_t whose predicted x_0 lies outside [-1, 1].",
-    ),
-    Mutant(
-        _with(4, _at_the_start),
-        "The last step is the one from t = 1 to 0; t = T is the first one a sampler makes. There noise belongs.",
-    ),
-    Mutant(
-        _with(5, _largest_ratio),
-        "Sound means a ratio of 1, so the evidence is the distance from 1: otherwise the loudest set-up wins, not "
-        "the most wrong one.",
+        _ancestral(mean=_mean(lambda s, t: ((s.sigma / t.sigma) ** 2, _weights(s, t)[1]))),
+        "x_t was shrunk by r on its way from s. The bridge's weight of x_t holds that r.",
+        agrees_on=(LAST_BRIDGE, LAST_BETA),
     ),
 )
