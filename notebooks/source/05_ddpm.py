@@ -609,7 +609,7 @@ plotting.curves(
 # (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain
 # is the weights', not the noise's: the second row predicts the noise as well.
 #
-# Our small replica crosses four targets with two weights, on digits averaged down to 16 x 16: the same small UNet,
+# Our small replica crosses four targets with two weights, on digits averaged down to 12 x 12: the same small UNet,
 # the same number of steps, the same noise levels, three seeds. It is **recorded**: made beforehand by a script,
 # because it takes minutes; the last lines say which script and with what settings. *Simple* weighs the squared error
 # of the target itself by 1; *bound* weighs every step as the bound does, whatever the target. The Fréchet distance
@@ -625,10 +625,11 @@ for name, row in replica["results"].items():
 print(f"recorded by: {replica['command']}\n{replica['settings']}")
 
 # %%
-names = list(replica["results"])
+targets, results = ("x0", "eps", "v", "edm"), replica["results"]
 plotting.bars(
-    {name: replica["results"][name]["mean"] for name in names}, errors={name: replica["results"][name]["spread"] for name in names},
-    ylabel="Fréchet distance", size=(7.2, 3.4), alt="Fréchet distance of the four targets with simple and with bound weights, with the spread over three seeds as error bars",
+    {weight: [results[f"{target}, {weight}"]["mean"] for target in targets] for weight in ("simple", "bound")},
+    errors={weight: [results[f"{target}, {weight}"]["spread"] for target in targets] for weight in ("simple", "bound")},
+    labels=targets, ylabel="Fréchet distance", alt="Fréchet distance of four targets, each with simple and with bound weights, with the spread over three seeds as error bars",
 )  # fmt: skip
 
 # %%
@@ -671,12 +672,13 @@ check("05.3", noise_loss)
 # Notebook 01's hourglass had the right shape. The real one adds four things, each with a reason.
 #
 # ```
-#  x_t ── pack 2x2 ── conv ── block ──┬──────────── skip ────────────── join ── block ── conv ── unpack ── F
-#                                   halve       (14 x 14)              double
-#                                   block ──┬────── skip ───── join ── block
-#                                           │      (7 x 7)      │
-#                                           └─ block, attention, block
-#  log SNR ── sines and cosines ── two linear layers ── a scale and a shift inside every block
+#  x_t ── pack ── conv ── block ──┬──────── skip ────────── join ── block ── conv ── unpack ── F
+#                               halve    (14 x 14)        double
+#                               block ──┬── skip ── join ── block
+#                                       │  (7 x 7)   │
+#                                       └─ block, attention, block
+#
+#  log SNR ── sines, cosines ── two linear layers ── a scale and a shift inside every block
 # ```
 #
 # * **Residual blocks**: $x+\text{conv}(\ldots\text{conv}(\ldots x))$, each convolution preceded by a normalisation
@@ -1589,7 +1591,7 @@ rivals = {
 }
 drawn = {name: draw(rival, starts, steps=60) for name, rival in rivals.items()}
 beside(*[
-    plotting.scatter({"samples": x, "the 40": forty}, limits=(-1.4, 1.4, -1.4, 1.4), size=(3.0, 3.2), title=name, alt=f"500 samples and the 40 training points, denoiser: {name}")
+    plotting.scatter({"samples": x, "the 40": forty}, limits=(-1.4, 1.4, -1.4, 1.4), size=(2.8, 3.0), title=name, alt=f"500 samples and the 40 training points, denoiser: {name}")
     for name, x in drawn.items()
 ])  # fmt: skip
 
@@ -1615,7 +1617,7 @@ print(
 #
 # ### On digits, recorded
 #
-# The same `tiny` network, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest
+# The small UNet of the other recordings, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest
 # training digit, and whether it is a copy, meaning that it is less than half as far from its nearest training digit
 # as held-back digits are at the median. Three seeds.
 
@@ -1809,7 +1811,7 @@ equation("05.19", guided(x.detach(), here).eps, -here.sigma * gradient)
 # %%
 starts = torch.randn(400, 2, generator=torch.Generator().manual_seed(20), dtype=torch.float64)
 beside(*[
-    plotting.scatter({"data": everything.sample(400, rng), "samples": draw(lambda x, m, w=w: guided(x, m, w), starts, steps=60)}, limits=(-1.8, 1.6, -1.5, 1.5), size=(3.0, 3.0), title=f"w = {w:g}", alt=f"Samples with guidance weight {w:g} over the mixture's three bumps")
+    plotting.scatter({"data": everything.sample(400, rng), "samples": draw(lambda x, m, w=w: guided(x, m, w), starts, steps=60)}, limits=(-1.8, 1.6, -1.5, 1.5), size=(2.8, 2.8), title=f"w = {w:g}", alt=f"Samples with guidance weight {w:g} over the mixture's three bumps")
     for w in (0.0, 1.0, 4.0)
 ])  # fmt: skip
 
@@ -1889,7 +1891,7 @@ show_rows(
 # | B | $\hat x_0$ clipped, $\hat\epsilon$ not recomputed (the range is narrowed here, so that it shows) | hazy, full of holes | $\alpha\hat x_0+\sigma\hat\epsilon-x_t$: it should be 0 |
 # | C | noise added on the last step | a clean digit under snow | the last step with two noises: the same result |
 # | D | the network is told another noise level than the one $x_t$ has | ragged strokes, dirt that is never removed | the slope of $\hat x_0$ in $x_t$ on data with a known answer |
-# | E | the variance used as standard deviation (a square root missing): too little noise | thin, plain, all alike | the strength of the fresh noise against the bridge's std |
+# | E | the variance used as standard deviation (a square root missing): too little noise | smooth, plain, too much alike | the strength of the fresh noise against the bridge's std |
 # | F | an average without warm-up: these are still the initial weights | noise | loss of the averaged network against the network's own |
 #
 # And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of
