@@ -26,7 +26,7 @@ class Machine:
         gpu = self.gpu or "no NVIDIA GPU found; every notebook is made to run without one"
         return (
             f"Python {self.python}, PyTorch {self.torch}\n"
-            f"processor: {self.cores} cores for us, PyTorch uses {self.threads} threads\n"
+            f"processor: {self.cores} cores for us, PyTorch uses {self.threads} thread{'s' * (self.threads != 1)}\n"
             f"memory:    {memory}\n"
             f"GPU:       {gpu}"
         )

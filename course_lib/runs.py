@@ -23,7 +23,7 @@ from .schedule import karras_times
 from .training import TrainConfig, TrainState, choose_device, train
 from .unet import PRESETS, UNet
 
-SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 250, "renoise": 250}
+SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 120, "renoise": 120}
 CHUNK = 250
 
 

@@ -14,7 +14,7 @@ def test_report_names_versions_threads_and_the_missing_gpu(monkeypatch):
     monkeypatch.setattr(machine, "_memory", lambda: 3 * 2**29)
     report = str(machine.machine())
     assert f"Python {sys.version.split()[0]}, PyTorch {torch.__version__}" in report
-    assert f"uses {torch.get_num_threads()} threads" in report
+    assert f"uses {torch.get_num_threads()} thread" in report
     assert "memory:    1.5 GiB" in report and "GPU:       no NVIDIA GPU found" in report
 
 

@@ -178,7 +178,7 @@ DRAWINGS = (_flipped, _ellipse, _fading, _two_laws, _emerging, _flow)
 # ------------------------------------------------------------------------------------------- from noise to digits
 
 
-def noise_to_digit(model: str, rows: int = 3, columns: int = 10, steps: int = 45, seed: int = 0) -> plotting.Picture:
+def noise_to_digit(model: str, rows: int = 3, columns: int = 10, steps: int = 45, seed: int = 5) -> plotting.Picture:
     """`rows` samples of a trained model, each shown at `columns` moments on its way from noise (left) to digit."""
     trained = load_model(model)
     times = trained.schedule.times(steps)
@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib.staff.pictures", description=__doc__.split("\n")[0])
     parser.add_argument("picture", choices=("map", "strip"))
     parser.add_argument("--model", default="digits", help="the shipped model's name, or a folder made by train")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, help="where to write the PNG instead")
     options = parser.parse_args(arguments)
     try:

@@ -57,8 +57,8 @@ def main() -> None:
     parser.add_argument("--judge-only", action="store_true", help="print the figures, ship nothing")
     arguments = parser.parse_args()
     model = load_model(arguments.run)
-    samples = draw(model, 1000, "heun", SAMPLER_STEPS["heun"], seed=0)
-    found = figures(samples) | {"sampler": f"heun, {SAMPLER_STEPS['heun']} steps, seed 0"}
+    samples = draw(model, 1000, "ddpm", SAMPLER_STEPS["ddpm"], seed=0)
+    found = figures(samples) | {"sampler": f"ddpm, {SAMPLER_STEPS['ddpm']} steps, seed 0"}
     print(json.dumps(found, indent=2))
     if arguments.judge_only:
         return

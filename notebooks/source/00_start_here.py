@@ -135,10 +135,10 @@ for before, now in pairwise(range(T + 1)):
 # Before you do, guess: at which $t$ will you no longer be able to tell the digits apart?
 
 # %%
-noised = torch.stack([x[:6] for x in walk])
+frames = torch.stack([x[:6] for x in walk])
 times = torch.arange(T + 1)
 scrub(
-    {"x_t": plotting.to_unit(noised)},
+    {"x_t": plotting.to_unit(frames)},
     t=times,
     marginals=schedule(times.double()),
     ncols=3,
@@ -168,7 +168,7 @@ for t in (0, 10, 20, 30, 40):
 #
 # Now the other way: from each picture of pure noise, forty steps towards a digit. At every step a network, trained by this
 # course on 9,000 other digits, looks at $x_t$ and guesses the clean picture $x_0$; the step then goes a small part of the way
-# towards that guess, and the network looks again. Left, the picture itself; right, the network's guess at that moment.
+# towards that guess, adds a little new noise, and the network looks again. Left, the picture itself; right, the network's guess at that moment.
 #
 # What to look for: the guess begins as a grey blur, the mean of everything it could be. When do strokes appear? Does a digit
 # ever change its mind?
@@ -324,9 +324,9 @@ check("00.1", noised)
 # | $\sigma_t$ | `sigma` | standard deviation of the noise in $x_t$ |
 # | $\alpha_t^2/\sigma_t^2$ | `snr`, `log_snr` | signal-to-noise ratio, and its logarithm |
 # | $\alpha_t^2 + \sigma_t^2 = 1$ | | a *variance-preserving* (VP) process; with $\alpha_t = 1$ it is *variance exploding* (VE) |
-# | $q(x_t \mid x_s)$ | `kernel` | from $s$ on to $t$: how noise is added. All laws called $q$ are known, nothing is learned |
+# | $q(x_t \mid x_s)$ | `kernel` | from $s$ on to $t$: how noise is added. Nothing in a law called $q$ is learned |
 # | $q(x_s \mid x_t, x_0)$ | `bridge` | from $t$ back to $s$, for those who know the clean picture |
-# | $p(x_s \mid x_t)$ | `sample` | from $t$ back to $s$ without knowing it: the model |
+# | $p(x_s \mid x_t)$ | `ddpm()` (one step), `sample` (all of them) | from $t$ back to $s$ without knowing it: the model |
 # | $\hat x_0$, $\hat\varepsilon$ | `x0`, `eps` | the network's guesses; one follows from the other |
 #
 # Papers write the same things differently. In short (the whole table is in `docs/design.md`, and a subject of notebook 03):
@@ -368,7 +368,7 @@ for t in (1, 250, 500, 1000):
 #
 # Minutes are for reading and a first go at the exercises, and will be wrong for you. Seconds are upper limits for everything in
 # the notebook on two CPU cores, and no notebook may take more than 1.2 GB of memory. The notebooks that stand beside this one
-# in the file browser are ready; the others are still being written. Each can be read alone, by those who know what came before.
+# in the file browser are ready; the others are still being written. Each runs on its own; reading one takes what came before.
 #
 # **Not covered yet**: guidance and conditioning on text, samplers of a few steps, score matching and energy-based models as a subject
 # of their own, flow matching, latent diffusion, discrete diffusion. Nor do we train on large colour pictures: what a
