@@ -44,6 +44,7 @@ from course_lib import plotting
 from course_lib.checkpoint import load_model
 from course_lib.data import digits
 from course_lib.exercises import check
+from course_lib.explorers import schedule_designer
 from course_lib.machine import machine
 from course_lib.sampling import ddpm, last, sample
 from course_lib.schedule import Cosine, Table, Truncated, kernel, linear_betas
@@ -162,6 +163,18 @@ for t in (0, 10, 20, 30, 40):
     rest = (walk[t] - share * clean).std()
     level = schedule(t)
     print(f"{t:2}  {level.alpha:6.2f}  {share:8.2f}  {level.sigma:6.2f}  {rest:8.2f}")
+
+# %% [markdown]
+# ### Explore it
+#
+# Who prescribes $\alpha$ and $\sigma$? You may. Below, choose a family of schedules, bend it by its parameters, and move $t$ (click
+# on a slider, then use the arrow keys). Everything follows: the digit, the curves, and two points, -1 and 1, that spread until
+# they are one bump. Unlike the player above, this computes anew at each move, so it needs a running kernel.
+#
+# Try to find a schedule that keeps the digit readable until $t = 0.8$. Leave the bridge for notebook 03.
+
+# %%
+schedule_designer()
 
 # %% [markdown]
 # ### And back
