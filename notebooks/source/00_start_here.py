@@ -231,7 +231,7 @@ plotting.image_grid(
 # <details><summary>What do you see, and why? (Think first, then open)</summary>
 #
 # From $t = 10$ the same digits come back, almost stroke for stroke: enough of each is left in $x_t$. From $t = 20$ they are the
-# same digits still, drawn a little differently. From $t = 30$ some have turned into others. From $t = 40$ they have nothing to do
+# same digits still, drawn a little differently. From $t = 30$ one or another has turned into something else. From $t = 40$ they have nothing to do
 # with the clean ones: there $\alpha = 0.01$, the old digit is ninety times weaker than the noise, and the network cannot find it.
 # It makes one up, and which one depends on the noise, at the start and along the way.
 # That is what makes it a *generator*: noise goes in, a picture comes out, and no one had to supply the picture.
