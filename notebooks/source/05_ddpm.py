@@ -19,8 +19,8 @@
 # **After this notebook you can**
 #
 # * say four things a network may predict, convert between them, and choose one for a reason;
-# * go from the evidence lower bound to the one-line loss $\lVert\epsilon-\epsilon_\theta\rVert^2$, and say what was
-#   thrown away;
+# * go from the evidence lower bound to the one-line loss $\lVert\varepsilon-\varepsilon_\theta\rVert^2$, and say what
+#   was thrown away;
 # * read a real UNet: where its parameters sit, what its operations cost, how it is told the noise level;
 # * train it in about a minute, sample from it with any sampler of the family, and scrub through what happens;
 # * judge samples with three numbers, and know how each of them can fool you;
@@ -57,6 +57,7 @@ from course_lib import metrics, plotting, toys
 from course_lib.checkpoint import load_model
 from course_lib.data import digits
 from course_lib.exercises import check, equation
+from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Gaussian, Mixture, condition, per_sample
 from course_lib.objective import simple, step_term, step_weight
 from course_lib.oracle import empirical_denoiser, empirical_weights, gaussian_denoiser, mixture_denoiser
@@ -99,17 +100,23 @@ print(
 # *If you know the noisy picture, then knowing the clean picture, the noise, or the bridge's mean is one and the same
 # knowledge.*
 #
-# The network sees $x_t = \alpha_t x_0 + \sigma_t\epsilon$ and the noise level. To go one step back we need the mean
-# of the bridge $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of $x_t$
-# and $x_0$. The network does not know $x_0$, so it must guess something. What should it be asked for? Four answers
-# are in use:
+# The network sees $x_t = \alpha_t x_0 + \sigma_t\varepsilon$ and the noise level. To go one step back we need the
+# mean of the bridge $q(x_s\mid x_t, x_0)$ for some earlier time $s$, which notebook 03 wrote as a weighted sum of
+# $x_t$ and $x_0$. The network does not know $x_0$, so it must guess something. What should it be asked for? Four
+# answers are in use:
 #
-# | target | what it is | from $x_0$ and $\epsilon$ |
+# | target | what it is | from $x_0$ and $\varepsilon$ |
 # |---|---|---|
 # | $x_0$ | the clean picture | $x_0$ |
 # | $m_s$ | the mean of the bridge from $t$ back to $s$ | $w_t x_t + w_0 x_0$ |
-# | $\epsilon$ | the noise that was added | $\epsilon$ |
-# | $v$ | the "velocity" (Salimans and Ho 2022) | $\alpha_t\epsilon - \sigma_t x_0$ |
+# | $\varepsilon$ | the noise that was added | $\varepsilon$ |
+# | $v$ | the "velocity" (Salimans and Ho 2022) | $\alpha_t\varepsilon - \sigma_t x_0$ |
+#
+# Here $w_t$ and $w_0$ are the bridge's weights. With $r=\alpha_t/\alpha_s$, and its standard deviation $\tau$
+# (notebook 03):
+#
+# $$w_t=\frac{r\,\sigma_s^2}{\sigma_t^2},\qquad w_0=\frac{\alpha_s(\sigma_t^2-r^2\sigma_s^2)}{\sigma_t^2},\qquad
+# \tau=\frac{\sigma_s\sqrt{\sigma_t^2-r^2\sigma_s^2}}{\sigma_t}.$$
 #
 # Look at them for one digit. Which row would you find hardest to draw by hand, given the top row, on the left? And on
 # the right?
@@ -137,11 +144,11 @@ plotting.strip(
 #
 # ### Converting is arithmetic
 #
-# Two unknowns, $x_0$ and $\epsilon$, and two equations: whichever is given, the others follow. Where the variance is
-# preserved, $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\epsilon)$ turned by an angle, so turning it
-# back gives
+# Two unknowns, $x_0$ and $\varepsilon$, and two equations: whichever is given, the others follow. Where the variance
+# is preserved, $\alpha^2+\sigma^2=1$, the pair $(x_t, v)$ is the pair $(x_0,\varepsilon)$ turned by an angle, so
+# turning it back gives
 #
-# $$x_0 = \alpha_t x_t - \sigma_t v,\qquad \epsilon = \sigma_t x_t + \alpha_t v. \tag{05.1}$$
+# $$x_0 = \alpha_t x_t - \sigma_t v,\qquad \varepsilon = \sigma_t x_t + \alpha_t v. \tag{05.1}$$
 
 # %% tags=["nbval-check-output"]
 v = truth.v(now)
@@ -152,7 +159,7 @@ equation("05.1", (alpha * x_t - sigma * v, sigma * x_t + alpha * v), (x_0, noise
 # Why "velocity"? Write $\alpha=\cos\varphi$, $\sigma=\sin\varphi$. As $\varphi$ goes from 0 to a quarter turn,
 # $x_\varphi$ walks on an arc from the picture to the noise, and $v$ is the direction in which it is walking:
 #
-# $$v = \frac{\mathrm d}{\mathrm d\varphi}\bigl(\cos\varphi\; x_0 + \sin\varphi\;\epsilon\bigr). \tag{05.2}$$
+# $$v = \frac{\mathrm d}{\mathrm d\varphi}\bigl(\cos\varphi\; x_0 + \sin\varphi\;\varepsilon\bigr). \tag{05.2}$$
 #
 # The check differentiates by automatic differentiation instead of by hand.
 
@@ -182,10 +189,11 @@ plotting.paths(
 # <details><summary><b>Question.</b> At t = 1 of a schedule that ends in pure noise (alpha = 0), which of the four still tell you
 # something about x_0?</summary>
 #
-# $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\epsilon$, so a perfect answer is a copy of the
-# input, and $x_0=(x_t-\sigma\epsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot start from
-# `alpha = 0`; this is why the schedule above stops just before, and why the library raises an error instead of
-# returning infinities. The bridge's mean is $\alpha_sx_0$ there: faint, if the step is short, but all about $x_0$.
+# $x_0$ itself does, and $v=-x_0$ does. The noise does not: there $x_t=\varepsilon$, so a perfect answer is a copy of
+# the input, and $x_0=(x_t-\sigma\varepsilon)/\alpha$ divides zero by zero. A model that predicts the noise cannot
+# start from `alpha = 0`; this is why the schedule above stops just before, and why the library raises an error
+# instead of returning infinities. The bridge's mean is $\alpha_sx_0$ there: faint, if the step is short, but all
+# about $x_0$.
 # </details>
 #
 # ### Ho et al.'s way of writing it
@@ -193,7 +201,7 @@ plotting.paths(
 # In the paper you meet the bridge's mean as a function of the noise. For one step, $s=t-1$, with
 # $\beta_t=1-(\alpha_t/\alpha_{t-1})^2$:
 #
-# $$m_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Bigl(x_t-\frac{\beta_t}{\sigma_t}\,\epsilon\Bigr). \tag{05.3}$$
+# $$m_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Bigl(x_t-\frac{\beta_t}{\sigma_t}\,\varepsilon\Bigr). \tag{05.3}$$
 #
 # "Take away a little of the noise, then undo the shrinking." It is the same mean; only the name of the knowledge has
 # changed.
@@ -201,16 +209,17 @@ plotting.paths(
 # <details><summary>Proof</summary>
 #
 # Let $r=\alpha_t/\alpha_s=\sqrt{1-\beta}$. Notebook 03: $w_t=r\sigma_s^2/\sigma_t^2$ and
-# $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance is $\sigma_t^2-r^2\sigma_s^2=\beta$ when the variance
-# is preserved. Put $x_0=(x_t-\sigma_t\epsilon)/\alpha_t$ into $w_tx_t+w_0x_0$.
+# $w_0=\alpha_s\beta/\sigma_t^2$, because the kernel's variance is
+# $\sigma_t^2-r^2\sigma_s^2=1-\alpha_t^2-r^2(1-\alpha_s^2)=1-r^2=\beta$ when the variance is preserved. Put
+# $x_0=(x_t-\sigma_t\varepsilon)/\alpha_t$ into $w_tx_t+w_0x_0$.
 #
-# *The factor of $\epsilon$*:
+# *The factor of $\varepsilon$*:
 # $-w_0\sigma_t/\alpha_t=-\dfrac{\alpha_s\beta}{\alpha_t\sigma_t}=-\dfrac{\beta}{r\sigma_t}$.
 #
 # *The factor of $x_t$*:
 # $w_t+\dfrac{w_0}{\alpha_t}=\dfrac{r\sigma_s^2}{\sigma_t^2}+\dfrac{\beta}{r\sigma_t^2}=\dfrac{r^2\sigma_s^2+\beta}{r\sigma_t^2}=\dfrac{\sigma_t^2}{r\sigma_t^2}=\dfrac1r$.
 #
-# Together: $\frac1r\bigl(x_t-\frac{\beta}{\sigma_t}\epsilon\bigr)$. ∎
+# Together: $\frac1r\bigl(x_t-\frac{\beta}{\sigma_t}\varepsilon\bigr)$. ∎
 # </details>
 
 # %% tags=["nbval-check-output"]
@@ -264,16 +273,17 @@ check("05.1", all_four)
 # ### Same knowledge, different errors
 #
 # If they are all the same, why does it matter which one the network predicts? Because a network is never exact, and **the
-# same error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\epsilon$, with $x_t$ fixed,
-# an error $\delta$ in $x_0$ is an error $-\frac{\alpha}{\sigma}\delta$ in $\epsilon$. So the squared errors are
-# related by the signal-to-noise ratio:
+# same error in one of them is a different error in another**. From $x_t=\alpha x_0+\sigma\varepsilon$, with $x_t$
+# fixed, an error $\delta$ in $x_0$ is an error $-\frac{\alpha}{\sigma}\delta$ in $\varepsilon$. So the squared errors
+# are related by the signal-to-noise ratio:
 #
-# $$\lVert\hat\epsilon-\epsilon\rVert^2=\mathrm{snr}_t\,\lVert\hat x_0-x_0\rVert^2,\qquad
+# $$\lVert\hat\varepsilon-\varepsilon\rVert^2=\mathrm{snr}_t\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat v-v\rVert^2=(1+\mathrm{snr}_t)\,\lVert\hat x_0-x_0\rVert^2,\qquad
 # \lVert\hat m_s-m_s\rVert^2=w_0^2\,\lVert\hat x_0-x_0\rVert^2. \tag{05.4}$$
 #
-# The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\epsilon-\sigma x_0$ errs by
-# $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and $1/\sigma^2=1+\mathrm{snr}$.
+# The second needs $\alpha^2+\sigma^2=1$: $v=\alpha\varepsilon-\sigma x_0$ errs by
+# $-\bigl(\tfrac{\alpha^2}{\sigma}+\sigma\bigr)\delta=-\delta/\sigma$, and $1/\sigma^2=1+\mathrm{snr}$. (Below, `edm`
+# is the preconditioned target of the next subsection.)
 
 # %% tags=["nbval-check-output"]
 wrong_x0 = x_0 + 0.1 * torch.randn(x_0.shape, generator=rng, dtype=torch.float64)
@@ -289,7 +299,7 @@ equation("05.4", left, (now.snr * squared, (1 + now.snr) * squared, bridge_weigh
 
 # %% [markdown]
 # Read it as a price list: *training with equal care at every t on this target pays this much per unit of error in the
-# picture.* Look for where each curve crosses 1, and how many powers of ten it spans.
+# picture.* Look for which curve crosses 1 (and at which t), and how many powers of ten each spans.
 
 # %%
 grid = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
@@ -300,7 +310,7 @@ prices = {
 }  # fmt: skip
 plotting.curves(
     prices, x=grid, yscale="log", xlabel="t", ylabel="price of an error in x_0",
-    alt="Weight of the squared error in x_0 over t on a log scale: flat for x_0, falling over six powers of ten for the noise, levelling off at 1 for v, and small everywhere for the bridge's mean",
+    alt="Weight of the squared error in x_0 over t on a log scale: flat for x_0, falling over six powers of ten for the noise, levelling off at 1 for v, and from 1 on the last step down to a thousandth for the bridge's mean",
 )  # fmt: skip
 
 # %% tags=["nbval-check-output"]
@@ -315,10 +325,10 @@ for t in (0.05, 0.5, 0.95):
 # large is the error of the picture it stands for?</summary>
 #
 # Divide by the price, 0.008: about 1.3 per pixel, for pixels in [-1, 1]. The predicted picture is worthless, although
-# the loss looks small. Nothing is wrong with the model: at that noise level nobody can do much better. But it means
-# two things. A small loss tells you nothing before you know at which t. And in the first steps of sampling, the `x_0`
-# that a noise-predicting network implies can be far outside [-1, 1], which is why samplers clip it (section 10 shows
-# how that goes wrong).
+# the loss looks small. Answering with the mean picture of all digits errs by only 0.27 (section 4): this network is
+# worse than no network, at a loss that looks small. That means two things. A small loss tells you nothing before you
+# know at which t. And in the first steps of sampling, the `x_0` that a noise-predicting network implies can be far
+# outside [-1, 1], which is why samplers clip it (section 10 shows how that goes wrong).
 # </details>
 #
 # ### Preconditioning: a target that is easy at every noise level
@@ -360,7 +370,7 @@ equation("05.5", (factors.skip, factors.out), (posterior.mean[0], posterior.cov[
 # %% [markdown]
 # <details><summary>The three wishes without notebook 02</summary>
 #
-# The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\epsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a
+# The variance of $x_0-c\,x_t=(1-c\alpha)x_0-c\sigma\varepsilon$ is $V(c)=(1-c\alpha)^2\sigma_d^2+c^2\sigma^2$, a
 # parabola in $c$. Its derivative, $-2\alpha(1-c\alpha)\sigma_d^2+2c\sigma^2$, vanishes at
 # $c=\alpha\sigma_d^2/(\alpha^2\sigma_d^2+\sigma^2)$, which is $c_\text{skip}$. With $D=\alpha^2\sigma_d^2+\sigma^2$
 # we have $1-c\alpha=\sigma^2/D$, so
@@ -470,11 +480,12 @@ def wrong_denoiser(x_t, marginal):
 equation("05.6", step_term(wrong_denoiser, x_0, x_t, before, now), 0.5 * (before.snr - now.snr) * squared)
 
 # %% [markdown]
-# Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\epsilon-\hat\epsilon\rVert^2/\mathrm{snr}_t$ by (05.4).
-# Ho et al. give the model the variance $\beta_t$ instead of the bridge's $\tilde\beta_t$; then the two Gaussians
-# differ in width too, which adds a constant that no network can change:
+# Written with the noise, $\lVert x_0-\hat x_0\rVert^2=\lVert\varepsilon-\hat\varepsilon\rVert^2/\mathrm{snr}_t$ by
+# (05.4). Ho et al. give the model the variance $\beta_t$ instead of the bridge's
+# $\tilde\beta_t=\sigma_{t-1}^2\beta_t/\sigma_t^2$; then the two Gaussians differ in width too, which adds a constant
+# that no network can change:
 #
-# $$\mathrm{KL}=\frac{\beta_t}{2(1-\beta_t)\,\sigma_t^2}\,\lVert\epsilon-\hat\epsilon\rVert^2
+# $$\mathrm{KL}=\frac{\beta_t}{2(1-\beta_t)\,\sigma_t^2}\,\lVert\varepsilon-\hat\varepsilon\rVert^2
 # +\frac d2\Bigl(\log\frac{\beta_t}{\tilde\beta_t}+\frac{\tilde\beta_t}{\beta_t}-1\Bigr). \tag{05.7}$$
 #
 # The first factor is their equation 12: from (05.3) the means differ by $\frac{\beta}{\sigma_t\sqrt{1-\beta}}$ times
@@ -490,8 +501,8 @@ nats = step_term(wrong_denoiser, x_0, noisy, ho(t - 1), ho(t), step_std="beta")
 equation("05.7", nats, beta / (2 * (1 - beta) * ho(t).sigma ** 2) * miss + constant)
 
 # %% [markdown]
-# Now look at the factor in front of $\lVert\epsilon-\hat\epsilon\rVert^2$ over the thousand steps. If the bound is
-# what we want, this is how much each step's error matters. Look at the left end.
+# Now look at the factor in front of $\lVert\varepsilon-\hat\varepsilon\rVert^2$ over the thousand steps. If the bound
+# is what we want, this is how much each step's error matters. Look at the left end.
 
 # %%
 steps = torch.arange(2, 1001)
@@ -500,7 +511,7 @@ of_bridge = step_weight(ho(steps - 1), ho(steps)) / ho(steps).snr
 plotting.curves(
     {"bound, variance beta": of_beta, "bound, variance beta-tilde": of_bridge, "simple loss (times 0.01)": torch.full((999,), 0.01)},
     x=steps, xscale="log", yscale="log", xlabel="t", ylabel="weight of the noise's squared error",
-    alt="Weights over the time step on log axes: both bounds fall from about one half or one at t = 2 to one hundredth at the end, the simple loss is flat",
+    alt="Weights over the time step on log axes: both bounds fall from about 0.3 and 0.6 at t = 2 to 0.005 near t = 350 and rise to 0.01; the simple loss is flat",
 )  # fmt: skip
 
 # %% tags=["nbval-check-output"]
@@ -513,10 +524,11 @@ print(f"the first 20 of 999 steps hold {float(share[19]):.3f} of all the weight"
 # noise too weak to see. That is honest accounting: a pixel's last bits cost as many nats as its first ones. But it is
 # not what we look at in a picture. So Ho et al. set all the weights to 1:
 #
-# $$L_\text{simple}=\mathbb E_{t,\,x_0,\,\epsilon}\,\bigl\lVert\epsilon-\epsilon_\theta(\alpha_tx_0+\sigma_t\epsilon,\;t)\bigr\rVert^2,\qquad t\text{ uniform}. \tag{05.8}$$
+# $$L_\text{simple}=\mathbb E_{t,\,x_0,\,\varepsilon}\,\bigl\lVert\varepsilon-\varepsilon_\theta(\alpha_tx_0+\sigma_t\varepsilon,\;t)\bigr\rVert^2,\qquad t\text{ uniform}. \tag{05.8}$$
 #
-# In code: draw a time, draw noise, jump, ask, compare. Five lines. The check takes a "network" whose error is known:
-# one that always answers 0, so that the loss must be the mean of $\epsilon^2$.
+# In code: draw a time, draw noise, jump, ask, compare. Five lines. (The code takes the mean over the pixels, that is,
+# divides by $d$.) The check takes a "network" whose error is known: one that always answers 0, so that the loss must
+# be the mean of $\varepsilon^2$.
 
 # %% tags=["nbval-check-output"]
 times = torch.randint(1, 1001, (64,), generator=rng)
@@ -567,8 +579,9 @@ equation("05.9", over_t, over_levels, rtol=1e-3)
 
 # %% [markdown]
 # Here are three recipes as weights on the picture's error over the noise levels, each scaled to its own maximum: Ho
-# et al.'s (noise, linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels drawn
-# from a log-normal law, which is what this course trains with). Look for where each recipe spends its effort.
+# et al.'s (noise, linear betas), v with the cosine schedule, and Karras et al.'s (their target, noise levels from a
+# log-normal law; with this course's default numbers, $N(-0.2, 1.1^2)$, not theirs, $N(-1.2, 1.2^2)$). Look for where
+# each recipe spends its effort.
 
 # %%
 levels = torch.linspace(-9, 9, 181, dtype=torch.float64)
@@ -607,14 +620,15 @@ plotting.curves(
 # | **predict the noise, simple loss** | **9.46** | **3.17** |
 #
 # (Predicting the mean with the simple loss failed to train, and so did a learned variance with the noise.) The gain
-# is the weights', not the noise's: the second row predicts the noise as well.
+# comes with the weights: the second row predicts the noise as well. (But the weights alone did not do it: with the
+# mean they failed.)
 #
-# Our small replica crosses four targets with two weights, on digits averaged down to 12 x 12: the same small UNet,
-# the same number of steps, the same noise levels, three seeds. It is **recorded**: made beforehand by a script,
-# because it takes minutes; the last lines say which script and with what settings. *Simple* weighs the squared error
-# of the target itself by 1; *bound* weighs every step as the bound does, whatever the target. The Fréchet distance
-# (lower is better) is section 6's. Before you run the next cell, write down which row you expect to win, and whether
-# you expect the seeds to agree.
+# Our small replica crosses $x_0$, the noise, $v$ and the preconditioned target (`edm`) with two weights, on digits
+# averaged down to 12 x 12: the same small UNet, the same number of steps, the same noise levels, three seeds. It is **recorded**:
+# made beforehand by a script, because it takes minutes; the last lines say which script and with what settings. *Simple*
+# weighs the squared error of the target itself by 1; *bound* weighs every step as the bound does, whatever the
+# target. The Fréchet distance (lower is better) is section 6's. Before you run the next cell, write down which row
+# you expect to win, and whether you expect the seeds to agree.
 
 # %%
 replica = recorded("05_targets")
@@ -635,6 +649,23 @@ plotting.bars(
 # %%
 for verdict in replica["verdicts"]:
     print(verdict)
+
+# %% [markdown]
+# The weights matter as in the paper: for every target, with every seed, the bound's weights give samples two to three
+# times as far from real digits. The targets surprise. With their own simple weights, noise and v cannot be told
+# apart, but predicting $x_0$ is far ahead of both. Ho et al. report the contrary (they tried $x_0$ early on, and it
+# gave worse pictures).
+#
+# <details><summary><b>Question.</b> How can both be right? (Look at the price list of section 1 again.)</summary>
+#
+# A simple loss is a target *and* a weight. At weight 1 for $x_0$, errors at the noisy end count fully; at weight 1
+# for the noise they count next to nothing there. After 1,000 steps on tiny pictures, rough shape is what the network
+# still gets wrong, and rough shape is decided at the noisy end: whoever pays for it wins. After a million steps on
+# photographs the rough shape is right long ago, and fine detail, at the clean end, decides. It is the effort over
+# noise levels that differs, more than the target. You can see the same on this page: the preconditioned target is
+# last here, with t drawn uniformly on the linear schedule; with noise levels drawn from the course's log-normal law,
+# the same target, network and number of steps come to about 13 (the next recording, "told, DDIM").
+# </details>
 
 # %% [markdown]
 # ### Exercise 05.3: the simple loss (2 points)
@@ -726,18 +757,19 @@ total = counter.get_total_flops() / 1e6
 print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} million operations")
 
 # %% [markdown]
-# (Attention's own products are not in the count: see the question below.) A $3\times3$ convolution from $c$ to $c'$
-# channels has $9cc'$ weights, and each is used once per place. The coarse level has four times the weights a layer,
-# at a quarter of the places: equal cost, more parameters. That is why UNets double their channels when they halve the
-# resolution.
+# (Attention's own products are in the middle's count, 0.46 million: see the question below. The 48 parameters that
+# the rows do not show are the last normalisation's.) A $3\times3$ convolution from $c$ to $c'$ channels has $9cc'$
+# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the
+# places: equal cost, more parameters. That is why UNets double their channels when they halve the resolution.
 #
 # <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
 # on a 256 x 256 picture?</summary>
 #
 # Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels
-# $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to nothing. At $14\times14$, sixteen times as much. At
-# $256\times256$, $65{,}536^2$ pairs: four thousand million scores for one layer. So attention stays at the coarse
-# levels (`attn_levels`), or the whole model moves to a smaller latent picture.
+# $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to nothing. At $14\times14$, sixteen times as much for
+# the same channels, eight times with this network's 24. At $256\times256$, $65{,}536^2$ pairs: four thousand million
+# scores for one layer. So attention stays at the coarse levels (`attn_levels`), or the whole model moves to a smaller
+# latent picture.
 # </details>
 #
 # Attention is one formula. Each place holds a query, a key and a value, three linear maps of its features:
@@ -816,6 +848,14 @@ for verdict in ablation["verdicts"]:
 print(f"recorded by: {ablation['command']}\n{ablation['settings']}")
 
 # %% [markdown]
+# Not being told does not hurt: with DDIM the untold network is even a little better with every seed, with DDPM the
+# seeds overlap. So the noise level is not critical as an input, for such small pictures with such plain borders, at
+# such a short budget. It is given anyway: it costs next to nothing, and where a picture does not show its noise level
+# (few pixels, textures that look like noise) it cannot be guessed. The second thing to see: DDPM is ahead of DDIM for
+# both networks, although every single step is the same network's answer. Section 5 says why fresh noise can repair a
+# network's errors.
+
+# %% [markdown]
 # ## 4. Train it
 #
 # *Draw pictures, draw noise levels, draw noise; move the weights against the gradient; keep an average.*
@@ -850,7 +890,8 @@ equation("05.11", (average, 1.0), ((shares(decays) * walk).sum(), shares(decays)
 # %% [markdown]
 # Papers train for a million steps with $d=0.9999$. On a run of 2,000 steps that number is a trap: look at what
 # remains of the random start. The remedy is to let the decay warm up, $d_k=\min\bigl(d,\frac{1+k}{10+k}\bigr)$: then
-# the average always covers the most recent part of the run, whatever its length. (You will write it yourself in exercise 05.6.)
+# the average always covers the most recent part of the run, whatever its length. (You will write it yourself in
+# exercise 05.6.)
 
 # %% tags=["nbval-check-output"]
 n = 2000
@@ -921,9 +962,9 @@ with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as
 
 # %% [markdown]
 # From the top row to the bottom: a fifth of the training each. Strokes come first, then digits; some will be none.
-# That was a minute. The course ships a network of the same kind, `digits`, trained for longer; your machine could
-# make it overnight. From here on the pictures come from the shipped one, and yours is beside it where it is
-# interesting.
+# That was a minute. The course ships a wider one, `digits`, with a million parameters and trained for longer; your
+# machine could make it in about an hour. From here on the pictures come from the shipped one, and yours is beside it
+# where it is interesting.
 
 # %%
 model = load_model("digits")
@@ -984,9 +1025,9 @@ print(f"squared error per pixel of the best constant picture, on held-back digit
 # <details><summary><b>Question.</b> "Trained on" and "never seen" lie on top of each other. What would you see if the network had
 # memorised the training digits, and at which noise levels?</summary>
 #
-# A gap, first at intermediate and strong noise: there a network that knows the training digits by heart can name the
-# one that was noised, and one that only knows what digits look like cannot. At weak noise there is little to be
-# gained by memory, since the picture is visible. Section 7 measures it.
+# A gap, from intermediate noise (log SNR about -3) all the way to the clean side: there a network that knows the
+# digits by heart can name the one that was noised, and with it the noise, so its loss falls to 0. At very strong
+# noise (below -5) there is no gap: not even a perfect memory can tell which digit it was. Section 7 measures it.
 # </details>
 
 # %% [markdown]
@@ -1022,7 +1063,7 @@ equation("05.12", x, last(library))
 # %% [markdown]
 # Three details in these lines are where most home-made samplers break. The times are taken as neighbours of a list
 # (`pairwise`), never as "t minus something". At the last step $s=0$ the bridge's std is 0, so no noise is added. And
-# network and sampler read the *same* marginal. Section 10 breaks each of them.
+# network and sampler read the *same* marginal. Section 10 breaks the last two; the first is a trap in exercise 05.5.
 #
 # ### Which variance?
 #
@@ -1038,7 +1079,7 @@ for steps in (1000, 100, 10):
     rows[f"T = {steps}"] = (t / steps, bridge_weights(table(t - 1), table(t))[2] / kernel(table(t - 1), table(t)).std)
 plotting.curves(
     rows, xlabel="t / T", ylabel="std of bridge / std of forward step", size=(6.4, 3.0),
-    alt="Ratio of the two standard deviations over time: close to 1 except in the first steps for T = 1000, far below 1 over the first half of the time for T = 10",
+    alt="Ratio of the two standard deviations over time: close to 1 except in the first steps for T = 1000, well below 1 in the first third of the time for T = 10",
 )  # fmt: skip
 
 # %% [markdown]
@@ -1097,19 +1138,22 @@ for steps in (10, 30, 100, 1000):
 #
 # <details><summary>Four lines</summary>
 #
-# Data $N(m,\tau^2)$, one dimension, $v=\alpha^2\tau^2+\sigma^2$. The exact guess is
-# $\hat x_0=m+\frac{\alpha\tau^2}{v}(x_t-\alpha m)$. Renoising gives $x_s=\alpha_s\hat x_0+\sigma_s n$, so
-# $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\tau^2}{v_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
+# Data $N(\mu,\sigma_d^2)$, one dimension; $x_t$ has the variance $D=\alpha^2\sigma_d^2+\sigma^2$. The exact guess is
+# $\hat x_0=\mu+\frac{\alpha\sigma_d^2}{D}(x_t-\alpha\mu)$. Renoising gives $x_s=\alpha_s\hat x_0+\sigma_s n$, so
+# $\operatorname{Var}(x_s)=\bigl(\alpha_s\frac{\alpha_t\sigma_d^2}{D_t}\bigr)^2\operatorname{Var}(x_t)+\sigma_s^2$.
 #
-# As steps get small, $s\to t$: with $q=\alpha^2\tau^2/v$ each step does $V\mapsto q^2V+\sigma^2$, whose fixed point
-# is $V^\star=\sigma^2/(1-q^2)$. Now
-# $1-q^2=\frac{(v-\alpha^2\tau^2)(v+\alpha^2\tau^2)}{v^2}=\frac{\sigma^2(v+\alpha^2\tau^2)}{v^2}$.
+# As steps get small, $s\to t$: with $g=\alpha^2\sigma_d^2/D$ each step does $V\mapsto g^2V+\sigma^2$. Since $g<1$,
+# repeating the step at one level converges to its fixed point, $V^\star=\sigma^2/(1-g^2)$. With ever more steps the
+# level changes ever more slowly, so the variance stays at its level's $V^\star$. Near $\sigma=0$ this ends, as $g$
+# tends to 1; but that last stretch shrinks to nothing as steps get small, and there the variance no longer changes.
+# (1000 steps give 0.044, the limit is 0.045.) Now
+# $1-g^2=\frac{(D-\alpha^2\sigma_d^2)(D+\alpha^2\sigma_d^2)}{D^2}=\frac{\sigma^2(D+\alpha^2\sigma_d^2)}{D^2}$.
 #
-# So $V^\star=v^2/(v+\alpha^2\tau^2)$, while the right variance is $v$. When the noise is gone, $\alpha=1$,
-# $\sigma=0$, $v=\tau^2$: $V^\star=\tau^4/(2\tau^2)=\tau^2/2$. ∎
+# So $V^\star=D^2/(D+\alpha^2\sigma_d^2)$, while the right variance is $D$. When the noise is gone, $\alpha=1$,
+# $\sigma=0$, $D=\sigma_d^2$: $V^\star=\sigma_d^4/(2\sigma_d^2)=\sigma_d^2/2$. ∎
 # </details>
 #
-# $$V^\star=\frac{v^2}{v+\alpha^2\tau^2}\;\xrightarrow[\;\sigma\to0\;]{}\;\frac{\tau^2}{2},\qquad v=\alpha^2\tau^2+\sigma^2. \tag{05.14}$$
+# $$V^\star=\frac{D^2}{D+\alpha^2\sigma_d^2}\;\xrightarrow[\;\sigma\to0\;]{}\;\frac{\sigma_d^2}{2},\qquad D=\alpha^2\sigma_d^2+\sigma^2. \tag{05.14}$$
 #
 # The check iterates the library's `renoise` at one noise level until it settles.
 
@@ -1125,11 +1169,11 @@ equation("05.14", settled, wide**2 / (wide + here.alpha**2 * 0.09))
 # %% [markdown]
 # ### One knob
 #
-# All of these are one formula. Take the guess $(\hat x_0,\hat\epsilon)$ at time $t$. Build $x_s$ from it: the picture
-# scaled by $\alpha_s$, and noise of total strength $\sigma_s$, of which a part $c$ is drawn afresh and the rest is
-# the noise that is already there:
+# All of these are one formula. Take the guess $(\hat x_0,\hat\varepsilon)$ at time $t$. Build $x_s$ from it: the
+# picture scaled by $\alpha_s$, and noise of total strength $\sigma_s$, of which a part $c$ is drawn afresh and the
+# rest is the noise that is already there:
 #
-# $$x_s=\alpha_s\hat x_0+\sqrt{\sigma_s^2-c^2}\;\hat\epsilon+c\,n,\qquad 0\le c\le\sigma_s. \tag{05.15}$$
+# $$x_s=\alpha_s\hat x_0+\sqrt{\sigma_s^2-c^2}\;\hat\varepsilon+c\,n,\qquad 0\le c\le\sigma_s. \tag{05.15}$$
 #
 # * $c=0$: **DDIM** (Song, Meng and Ermon 2021). No randomness after the start; notebook 06 shows that it solves an
 #   ODE.
@@ -1167,6 +1211,15 @@ plotting.curves(
 # %% [markdown]
 # Fresh noise makes each step's discretisation error worse, and past 1 it turns DDPM gradually into `renoise`.
 #
+# **Turn it yourself**, on three bumps in the plane, whose exact denoiser is known: whatever goes wrong is the
+# sampler's doing. The first noise stays the same until you change its seed. Start with $\eta = 0$ (DDIM; 1 is DDPM)
+# and few steps, then turn $\eta$ up: which view changes first, the walks or the samples? Then choose `renoise` and
+# read the widths of the bumps: what should their ratio be, by (05.14)?
+
+# %%
+sampler_bench()
+
+# %% [markdown]
 # <details><summary><b>Question.</b> If fresh noise only makes things worse, why does anybody use it?</summary>
 #
 # Because here the denoiser is exact. A trained network makes errors, and along a deterministic path they stay:
@@ -1199,6 +1252,8 @@ for name, x in ({"training digits": train_set.images} | drawn).items():
     print(f"{name:15s} share of white: {float((x + 1).mean() / 2):.3f}")
 
 # %% [markdown]
+# The more of the noise is fresh, the less white: it is the shrunken variance of (05.13), on digits.
+#
 # ### Scrub through it
 #
 # Left, $x_t$; right, what the network believes the digit is, $\hat x_0$, at the same moment. Drag the slider or press
@@ -1220,7 +1275,7 @@ changes = [float((a.x0 - b.x0).square().mean().sqrt()) for a, b in pairwise(walk
 plotting.curves(
     {"change of the guess": changes},
     x=schedule(times[:-1]).log_snr,
-    xlabel="log SNR (time runs to the right)",
+    xlabel="log SNR (the walk goes to the right)",
     ylabel="rms change per step",
     size=(6.4, 2.6),
     alt="How much the predicted digit changes at each step of the walk: most in the middle noise levels",
@@ -1347,8 +1402,8 @@ plotting.image_grid(to_unit(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples 
 # ### The Fréchet distance
 #
 # Send real and generated pictures through a network that knows the subject, and compare the two clouds of features.
-# Fit one Gaussian to each. The distance between two Gaussians is what it costs to move one onto the other: the least
-# mean squared way, over all couplings of $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
+# Fit one Gaussian to each. The distance between two Gaussians is what it costs to move one onto the other (its
+# square, strictly): the least mean squared way, over all couplings of $x\sim N(m_a,A)$ with $y\sim N(m_b,B)$,
 #
 # $$\min\mathbb E\lVert x-y\rVert^2=\lVert m_a-m_b\rVert^2+\operatorname{tr}\bigl(A+B-2(A^{1/2}BA^{1/2})^{1/2}\bigr). \tag{05.16}$$
 #
@@ -1390,7 +1445,7 @@ sizes = [100, 150, 200, 300, 400]
 distance = {name: [metrics.frechet_distance(real[:n], f[:n]) for n in sizes] for name, f in features.items()}
 plotting.curves(
     distance, x=sizes, markers=True, xlabel="pictures on each side", ylabel="Fréchet distance",
-    alt="Fréchet distance to training digits against the number of pictures: all curves fall as the number grows; held-back digits lowest in the end",
+    alt="Fréchet distance to training digits against the number of pictures: the curves fall on the whole as the number grows; held-back digits lowest in the end",
 )  # fmt: skip
 
 # %% tags=["nbval-check-output"]
@@ -1610,16 +1665,17 @@ print(
 )
 
 # %% [markdown]
-# The network is between. It cannot bend as sharply as the softmax, so its samples smear along the curve from one
-# training point to the next: some of that is what we want (points of the spiral that nobody gave it), some of it is
-# not (bridges across a gap). *Generalising is a mistake that we like.* Which mistakes a network makes is decided by
-# its architecture: convolutions, attention, the packing, and by how long it trains.
+# In its distance to the forty points the network is between. In log density it is last: some of its samples lie off
+# the curve. It cannot bend as sharply as the softmax, so its samples smear along the curve from one training point to
+# the next: some of that is what we want (points of the spiral that nobody gave it), some of it is not (bridges across
+# a gap). *Generalising is a mistake that we like.* Which mistakes a network makes is decided by its architecture:
+# convolutions, attention, the packing, and by how long it trains.
 #
 # ### On digits, recorded
 #
-# The small UNet of the other recordings, the same number of steps, trained on 10 digits and on 9,000. For each sample: its nearest
-# training digit, and whether it is a copy, meaning that it is less than half as far from its nearest training digit
-# as held-back digits are at the median. Three seeds.
+# The small UNet of the other recordings, the same number of steps, trained on 10 digits and on 9,000. For each
+# sample: its nearest training digit, and whether it is a copy, meaning that it is less than half as far from its
+# nearest training digit as held-back digits are at the median. Three seeds.
 
 # %%
 memory = recorded("05_memorise")
@@ -1741,7 +1797,8 @@ print("mean distance within a row, from top to bottom: " + ", ".join(f"{d:.1f}" 
 #
 # half of what the network expects, at $\lambda=\frac12$. Walking on the sphere instead ("slerp"), with weights
 # $\cos\theta$ and $\sin\theta$, whose squares sum to 1, stays normal: $\cos\theta\,a+\sin\theta\,b$ has variance 1
-# for every $\theta$.
+# for every $\theta$. Look at the weight of the strokes in the middle: too little noise reads as too little ink; the
+# share of white below, over 24 pairs of noises, says whether your eye is right.
 
 # %% tags=["nbval-check-output"]
 a, b = torch.randn(2, 2000, 784, generator=rng, dtype=torch.float64)
@@ -1755,11 +1812,17 @@ way = torch.linspace(0, 1, 12).reshape(-1, 1, 1, 1)
 straight, sphere = (1 - way) * a + way * b, (way * math.pi / 2).cos() * a + (way * math.pi / 2).sin() * b
 show_rows(
     {"straight": draw(denoiser, straight, steps=30), "on the sphere": draw(denoiser, sphere, steps=30)},
-    alt="Two rows of twelve digits between two given ones: along the straight line the middle ones get thin and faint, on the sphere they keep their weight",
+    alt="Two rows of twelve digits between the same two noises, along the straight line and on the sphere: nearly alike, the middle ones on the straight line slightly thinner",
 )  # fmt: skip
 
+# %%
+firsts, seconds = start_noise(24, seed=22), start_noise(24, seed=23)
+halfway = {"ends": firsts, "straight": 0.5 * (firsts + seconds), "on the sphere": (firsts + seconds) / math.sqrt(2)}
+for name, x in halfway.items():
+    print(f"{name:14s} share of white: {float((draw(denoiser, x, steps=20) + 1).mean() / 2):.3f}")
+
 # %% [markdown]
-# Two *given* digits can be joined too (Ho et al., section 4.3): noise both to the same $t$ with the same noise, mix
+# Two *given* digits can be joined too (Ho et al., section 4.4): noise both to the same $t$ with the same noise, mix
 # the two noisy pictures, walk back. A larger $t$ forgets more of both ends and invents more in between.
 
 # %%
@@ -1773,7 +1836,7 @@ for log_snr in (0.0, -2.0, -3.5):
     mixtures[f"log SNR {log_snr:4.1f}"] = last(sample(denoiser, schedule, below, mixed, ddim))
 show_rows(
     mixtures,
-    alt="A 3 turns into an 8 in three rows: a cross-fade at weak noise, plausible digits in between at stronger noise",
+    alt="Three rows from a 3 to an 8: at weak noise both ends are kept; at the strongest even the ends have become another digit",
 )
 
 # %% [markdown]
@@ -1783,15 +1846,15 @@ show_rows(
 # difference.*
 #
 # The subject of a later notebook; here is a first taste. A network with a label input (`classes=10`) learns
-# $\hat\epsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same*
-# network also knows $\hat\epsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks along a combination
+# $\hat\varepsilon(x_t\mid y)$. If in one case of ten the label is withheld in training (`label_dropout`), the *same*
+# network also knows $\hat\varepsilon(x_t)$. Classifier-free guidance (Ho and Salimans 2022) walks along a combination
 # that overshoots, $w>1$:
 #
-# $$\hat\epsilon_w=\hat\epsilon(x_t)+w\,\bigl(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t)\bigr)=-\sigma_t\,\nabla_{x_t}\log\bigl[p_t(x_t)\,p_t(y\mid x_t)^w\bigr]. \tag{05.19}$$
+# $$\hat\varepsilon_w=\hat\varepsilon(x_t)+w\,\bigl(\hat\varepsilon(x_t\mid y)-\hat\varepsilon(x_t)\bigr)=-\sigma_t\,\nabla_{x_t}\log\bigl[p_t(x_t)\,p_t(y\mid x_t)^w\bigr]. \tag{05.19}$$
 #
 # The second equality is Bayes' rule: $\log p_t(x\mid y)-\log p_t(x)=\log p_t(y\mid x)-\log p(y)$, and for exact
-# denoisers $\hat\epsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it can be checked by automatic
-# differentiation. Our "classes" are the three bumps of the plane's mixture.
+# denoisers $\hat\varepsilon=-\sigma_t\nabla\log p_t$. With exact denoisers of a mixture it can be checked by
+# automatic differentiation. Our "classes" are the three bumps of the plane's mixture.
 
 # %% tags=["nbval-check-output"]
 everything, y, w = toys.mixture_2d(), 0, 3.0
@@ -1831,8 +1894,9 @@ for w in (0.0, 1.0, 2.0, 4.0):
 #
 # <details><summary><b>Question.</b> What would w = -1 do?</summary>
 #
-# It walks away from the class: $\hat\epsilon(x_t)-(\hat\epsilon(x_t\mid y)-\hat\epsilon(x_t))$, towards
-# $p(x)/p(y\mid x)$, everything but bump 0. "Negative prompts" of image generators are this idea.
+# It walks away from the class: $\hat\varepsilon(x_t)-(\hat\varepsilon(x_t\mid y)-\hat\varepsilon(x_t))$, towards
+# $p(x)/p(y\mid x)$: away from bump 0, and mostly into the empty space around the others, because that ratio is large
+# wherever bump 0 is improbable, also where no data are. "Negative prompts" of image generators are this idea.
 # </details>
 #
 # ## 10. "Why are my samples noise?"
@@ -1888,10 +1952,10 @@ show_rows(
 # | row | broken | what you see | what to measure |
 # |---|---|---|---|
 # | A | betas of a 1000-step table used with 100 steps: the chain does not end in noise, but sampling starts there | too bold and crowded | $\alpha_T$: it should be near 0 |
-# | B | $\hat x_0$ clipped, $\hat\epsilon$ not recomputed (the range is narrowed here, so that it shows) | hazy, full of holes | $\alpha\hat x_0+\sigma\hat\epsilon-x_t$: it should be 0 |
+# | B | $\hat x_0$ clipped, $\hat\varepsilon$ not recomputed (the range is narrowed here, so that it shows) | grey, with specks | $\alpha\hat x_0+\sigma\hat\varepsilon-x_t$: it should be 0 |
 # | C | noise added on the last step | a clean digit under snow | the last step with two noises: the same result |
 # | D | the network is told another noise level than the one $x_t$ has | ragged strokes, dirt that is never removed | the slope of $\hat x_0$ in $x_t$ on data with a known answer |
-# | E | the variance used as standard deviation (a square root missing): too little noise | smooth, plain, too much alike | the strength of the fresh noise against the bridge's std |
+# | E | the variance used as standard deviation (a square root missing): too little noise | plain, all alike | the strength of the fresh noise against the bridge's std |
 # | F | an average without warm-up: these are still the initial weights | noise | loss of the averaged network against the network's own |
 #
 # And one that you cannot see here, because it happens before training: pictures prepared in $[0,1]$ instead of
@@ -1924,8 +1988,8 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 #
 # * `setup.T`, the number of time steps; times run from 0 (clean) to `T`;
 # * `setup.prepare(pixels)`: grey levels 0 to 255 become training pictures;
-# * `setup.corrupt(x_0, t, noise)`: returns $x_t=\alpha_tx_0+\sigma_t\epsilon$;
-# * `setup.predict(x_t, t)`: returns the pair $(\hat x_0,\hat\epsilon)$, for $t\ge1$;
+# * `setup.corrupt(x_0, t, noise)`: returns $x_t=\alpha_tx_0+\sigma_t\varepsilon$;
+# * `setup.predict(x_t, t)`: returns the pair $(\hat x_0,\hat\varepsilon)$, for $t\ge1$;
 # * `setup.step(x_t, t, noise)`: one ancestral step to $t-1$, meant to use the bridge's variance.
 #
 # Pictures are float64 tensors of any shape, `t` is an int. Measure $\alpha_t$ and $\sigma_t$ of a set-up with its own
@@ -1937,7 +2001,7 @@ print(f"fresh noise in one step, relative to the bridge's: {float(fresh_std / br
 # | 0: wrong range | the largest absolute error of `prepare` at the grey levels 0 and 255 |
 # | 1: does not end in noise | $\alpha_T$ |
 # | 2: network told another time | at $t=T//2$ and $x_t=0.1$: the absolute value of $\hat x_0/(c_\text{skip}x_t)-1$, with $c_\text{skip}$ from (05.5) |
-# | 3: a guess torn apart | at $t=1$ and $x_t=4$: the absolute value of $\alpha_1\hat x_0+\sigma_1\hat\epsilon-x_t$ |
+# | 3: a guess torn apart | at $t=1$ and $x_t=4$: the absolute value of $\alpha_1\hat x_0+\sigma_1\hat\varepsilon-x_t$ |
 # | 4: noise on the last step | how strongly the noise enters the step from $t=1$ |
 # | 5: noise of the wrong strength | at $t=T//2$: how strongly the noise enters, divided by the bridge's std; the absolute value of that minus 1 |
 #
