@@ -25,7 +25,7 @@ def parser() -> Parser:
 
     train = commands.add_parser("train", help="train a network")
     train.add_argument("--data", default="digits", choices=["digits"], help="what to learn (default: digits)")
-    train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base (default: tiny)")
+    train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base, large (default: tiny)")
     length = train.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")
     length.add_argument("--steps", type=int, help="how long to train, in steps; such a run can be repeated exactly")
@@ -79,8 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, RuntimeError) as error:
         print(f"course_lib {arguments.command}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"course_lib {arguments.command}: interrupted; what was saved stays", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        needs = f"needs {error.name!r}, which only authors and teachers install: pip install -r requirements-test.txt"
+        print(f"course_lib {arguments.command}: {needs}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"course_lib {arguments.command}: interrupted{interrupt}", file=sys.stderr)
         return 130
 
 

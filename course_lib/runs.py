@@ -38,14 +38,20 @@ def train_run(arguments: argparse.Namespace) -> int:
     )
     choose_device(config.device)
     parametrization = Parametrization(arguments.target)
+    images = digits().images
+    layout = replace(PRESETS[arguments.preset], channels=images.shape[1])
+    if images.shape[2] % layout.divisor:
+        size = f"{images.shape[2]} x {images.shape[3]}"
+        raise ValueError(
+            f"preset {arguments.preset!r} needs sizes that {layout.divisor} divides, but {arguments.data} are {size}"
+        )
     folder = Path(arguments.out)
     settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
     del settings["device"]
     resume = saved_run(folder, settings, arguments.resume)
 
-    images = digits().images
     torch.manual_seed(config.seed)
-    network = UNet(replace(PRESETS[arguments.preset], channels=images.shape[1]))
+    network = UNet(layout)
     state: TrainState | None = None
     saved_at = time.monotonic()
     unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
@@ -59,15 +65,18 @@ def train_run(arguments: argparse.Namespace) -> int:
                     saved_at = time.monotonic()
                 bar.update(0)
     except KeyboardInterrupt:
-        if state is not None:
-            save_run(folder, state, parametrization, settings)
-        raise
+        if state is None:
+            raise KeyboardInterrupt(" before the first step; nothing was saved") from None
+        save_run(folder, state, parametrization, settings)
+        where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
+        raise KeyboardInterrupt(where) from None
     if state is None:
-        print(f"nothing left to do: the run in {folder} has had all its {total:g} {unit}s")
+        length = f"{total:g} {'steps' if config.steps else 'seconds'}"
+        print(f"nothing left to do: the run in {folder} has had all its {length}")
         return 0
     save_run(folder, state, parametrization, settings)
     seen = state.step * config.batch
-    print(f"{state.step} steps, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
+    print(f"{state.step} step{'s' * (state.step > 1)}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
     return 0
 
 
@@ -79,6 +88,8 @@ def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str,
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {str(folder)!r} is a file: expected a folder")
     if not exists:
+        if resume:
+            print(f"{folder} holds no run yet: starting from the beginning")
         return None
     tensors, stored = load_training(folder)
     different = [name for name in settings if settings[name] != stored.get(name)]

@@ -86,8 +86,14 @@ def test_interrupting_keeps_what_was_done(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "train", interrupted)
     command = [*TRAIN[:-1], "999", "--out", str(tmp_path / "c")]  # no save before the interrupt
     assert main(command) == 130
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted at step 3, saved in" in capsys.readouterr().err
     assert int(tensors(tmp_path / "c")["step"]) == 3
+
+
+def test_what_only_teachers_install_is_named(monkeypatch, capsys, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "nbval", None)
+    assert main(["grade", "my.ipynb", "--out", str(tmp_path)]) == 2
+    assert "needs 'nbval', which only authors and teachers install" in capsys.readouterr().err
 
 
 def test_a_diverged_run_stops_and_keeps_the_last_good_weights(tmp_path: Path, monkeypatch, capsys):
@@ -136,6 +142,7 @@ def test_every_sampler_writes_a_sheet(run: Path, tmp_path: Path, sampler: str):
         (["train", "--steps", "three", "--out", "x"], "invalid int value: 'three'"),
         (["train", "--steps", "-3", "--out", "x"], "got -3"),
         (["train", "--steps", "3", "--preset", "huge", "--out", "x"], "unknown preset 'huge'"),
+        (["train", "--steps", "3", "--preset", "large", "--out", "x"], "needs sizes that 8 divides"),
         (["train", "--steps", "3", "--data", "cats", "--out", "x"], "invalid choice: 'cats'"),
         (["train", "--steps", "3", "--target", "sigma", "--out", "x"], "unknown target 'sigma'"),
         (["train", "--steps", "3", "--device", "cuda:9", "--out", "x"], "'cuda:9' is not available"),

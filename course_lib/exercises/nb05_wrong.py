@@ -73,6 +73,14 @@ def _turned_on(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later:
     return _four()("x0", (alpha * x_t + sigma * value) / (alpha**2 + sigma**2), x_t, earlier, later)
 
 
+def _as_if_preserving(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> Any:
+    if given != "v":
+        return _four()(given, value, x_t, earlier, later)
+    alpha, sigma = shaped(later.alpha, x_t), shaped(later.sigma, x_t)
+    x0, eps = alpha * x_t - sigma * value, sigma * x_t + alpha * value
+    return x0, _four()("x0", x0, x_t, earlier, later)[1], eps, value
+
+
 def _mean_without_x_t(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> Any:
     if given != "mean":
         return _four()(given, value, x_t, earlier, later)
@@ -122,6 +130,11 @@ FOUR_TARGETS = (
         _turned_on,
         "Turning back takes the other sign. Test yours at alpha = 0: there v = -x_0.",
         agrees_on=("one pixel, x_0 given", "the bridge's mean given", "x_0 given, alpha = 1"),
+    ),
+    Mutant(
+        _as_if_preserving,
+        "(05.1) needs alpha**2 + sigma**2 = 1. Solve the two equations without it: what must both be divided by?",
+        agrees_on=("one pixel, x_0 given", "the bridge's mean given", "x_0 given, alpha = 1", "v given, s = 0"),
     ),
     Mutant(
         _mean_without_x_t,

@@ -54,7 +54,11 @@ def add_grade(subparsers: Any) -> None:
 
 
 def _grade(arguments: argparse.Namespace) -> int:
+    from importlib import import_module
     from pathlib import Path
+
+    for needed in ("jupytext", "nbval", "pytest"):  # said at once, not after the first submission
+        import_module(needed)
 
     from tqdm import tqdm
 
