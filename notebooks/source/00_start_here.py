@@ -394,7 +394,8 @@ for t in (1, 250, 500, 1000):
 #
 # What hurts: everything in it was given. *Why* this noise, and not another? Why should guessing the clean picture, which cannot be
 # guessed, make pictures? What is the network trained on, and what does it minimise? We throw it all away and begin with the
-# most naive idea there is: flip some pixels, and ask a network to flip them back. That is notebook 01.
+# most naive idea there is: flip some pixels, and ask a network to flip them back. That is notebook 01. (If it is not beside
+# this one yet: 05 is, and runs on its own.)
 #
 # ## References
 #

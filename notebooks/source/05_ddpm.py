@@ -39,7 +39,7 @@
 try:
     import torch
 
-    import course_lib  # noqa: F401
+    import course_lib
 except ModuleNotFoundError as missing:
     sentence = f"Wrong kernel: it has no `{missing.name}`; start JupyterLab by `make lab`, or pick the course's kernel."
     missing._render_traceback_ = lambda *_: [sentence]
@@ -1836,7 +1836,7 @@ for log_snr in (0.0, -2.0, -3.5):
     mixtures[f"log SNR {log_snr:4.1f}"] = last(sample(denoiser, schedule, below, mixed, ddim))
 show_rows(
     mixtures,
-    alt="Three rows from a 3 to an 8: at weak noise both ends are kept; at the strongest even the ends have become another digit",
+    alt="Three rows from a 3 to an 8: at weak noise the change is sudden, at stronger noise other digits appear on the way",
 )
 
 # %% [markdown]
