@@ -1430,8 +1430,9 @@ equation("05.16", metrics.frechet_distance(white * a.sqrt(), white * b.sqrt() + 
 
 # %% [markdown]
 # **How it fools you: it is biased.** Two sets of samples from the *same* law have different covariances, so their
-# distance is not zero; it falls as the sets grow. Look at the lowest line, real digits against real digits: that is
-# the distance of a perfect generator. Numbers for different $n$ must never be compared.
+# distance is not zero; it falls as the sets grow. Look at the line of the
+# held-back digits, real against real: that is the distance of a perfect generator, and with a hundred pictures it is so
+# uncertain that samples may even come out below it. Numbers for different $n$ must never be compared.
 
 # %%
 real, unseen = metrics.digit_features(train_set.images), metrics.digit_features(held_back.images)
