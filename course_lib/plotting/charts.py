@@ -1,0 +1,115 @@
+"""Figures over an axis: curves, bars, histograms."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..picture import Picture, as_array
+from .canvas import DASHES, PALETTE, Size, finish, new_figure
+
+
+def curves(
+    series: Mapping[str, Any],
+    *,
+    alt: str,
+    x: Any = None,
+    bands: Mapping[str, tuple[Any, Any]] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    xscale: str = "linear",
+    yscale: str = "linear",
+    markers: bool = False,
+    size: Size = (6.4, 3.4),
+) -> Picture:
+    """Lines named by `series`: each value is y over the common `x` (or over 0, 1, 2, ...), or its own pair (x, y).
+
+    `bands` shades between a low and a high line around the series of the same name.
+    """
+    figure, axes = new_figure(size)
+    for i, (name, values) in enumerate(series.items()):
+        if isinstance(values, tuple):
+            horizontal, vertical = as_array(values[0]), as_array(values[1])
+        else:
+            vertical = as_array(values)
+            horizontal = np.arange(len(vertical)) if x is None else as_array(x)
+        if horizontal.shape != vertical.shape:
+            raise ValueError(f"series {name!r} has {vertical.shape} values over x of shape {horizontal.shape}")
+        colour, dash = PALETTE[i % len(PALETTE)], DASHES[i % len(DASHES)]
+        axes.plot(horizontal, vertical, color=colour, ls=dash, marker="o" if markers else None, ms=4, label=name)
+        if bands and name in bands:
+            low, high = (as_array(edge) for edge in bands[name])
+            axes.fill_between(horizontal, low, high, color=colour, alpha=0.2, lw=0)
+    axes.set(xscale=xscale, yscale=yscale)
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=len(series) > 1)
+
+
+def bars(
+    values: Mapping[str, Any],
+    *,
+    alt: str,
+    labels: Sequence[str] | None = None,
+    errors: Mapping[str, Any] | None = None,
+    stacked: bool = False,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    size: Size = (6.4, 3.4),
+) -> Picture:
+    """One bar for each number of `values`; or, where its entries are sequences, one group of bars a position.
+
+    `labels` name the positions, `errors` gives the half-length of error bars under the names of `values`; `stacked`
+    puts the series of a position on top of each other.
+    """
+    series = {name: np.atleast_1d(as_array(v)) for name, v in values.items()}
+    if all(len(v) == 1 for v in series.values()) and labels is None:
+        spread = None if errors is None else {"": [float(errors[name]) for name in series]}
+        labels, series, errors = list(series), {"": np.concatenate(list(series.values()))}, spread
+    count = {len(v) for v in series.values()}
+    if len(count) != 1 or (labels is not None and len(labels) not in count):
+        raise ValueError(f"bars of lengths {sorted(count)} for {len(labels or ())} labels: expected the same number")
+    positions = np.arange(count.pop())
+    figure, axes = new_figure(size)
+    width = 0.8 if stacked else 0.8 / len(series)
+    base = np.zeros(len(positions))
+    for i, (name, heights) in enumerate(series.items()):
+        shift = 0.0 if stacked else (i - (len(series) - 1) / 2) * width
+        bar_errors = None if errors is None or name not in errors else as_array(errors[name])
+        axes.bar(
+            positions + shift, heights, width, bottom=base if stacked else 0.0, yerr=bar_errors, capsize=3,
+            color=PALETTE[i % len(PALETTE)], label=name or None, edgecolor="white", linewidth=0.3,
+        )  # fmt: skip
+        base = base + heights
+    if labels is not None:
+        turn = 30 if sum(map(len, labels)) > 80 else 0
+        axes.set_xticks(positions, labels, rotation=turn, ha="right" if turn else "center")
+    axes.grid(axis="x", visible=False)
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=len(series) > 1)
+
+
+def histograms(
+    samples: Mapping[str, Any],
+    *,
+    alt: str,
+    bins: int = 60,
+    lines: Mapping[str, tuple[Any, Any]] | None = None,
+    limits: tuple[float, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "density",
+    title: str = "",
+    size: Size = (6.4, 3.4),
+) -> Picture:
+    """Histograms of area 1 over common bins; `lines` adds curves (x, y), such as the densities they should follow."""
+    arrays = {name: as_array(v).ravel() for name, v in samples.items()}
+    low, high = limits or (min(a.min() for a in arrays.values()), max(a.max() for a in arrays.values()))
+    edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    figure, axes = new_figure(size)
+    for i, (name, array) in enumerate(arrays.items()):
+        colour = PALETTE[i % len(PALETTE)]
+        weights = np.full(len(array), 1.0 / (len(array) * (edges[1] - edges[0])))  # area 1, even if some lie outside
+        axes.hist(array, edges.tolist(), weights=weights, color=colour, alpha=0.35)
+        axes.hist(array, edges.tolist(), weights=weights, color=colour, histtype="step", lw=1.4, label=name)
+    for i, (name, (horizontal, vertical)) in enumerate((lines or {}).items()):
+        axes.plot(as_array(horizontal), as_array(vertical), color="black", ls=DASHES[i % len(DASHES)], label=name)
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=len(arrays) + len(lines or {}) > 1)

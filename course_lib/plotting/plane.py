@@ -1,0 +1,139 @@
+"""Figures of the plane: points, paths, arrows, colours."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..picture import Picture, as_array
+from .canvas import (
+    DASHES,
+    PALETTE,
+    Moments,
+    Size,
+    draw_background,
+    draw_ellipses,
+    finish,
+    new_figure,
+    new_plane,
+    planar,
+)
+
+
+def scatter(
+    points: Any | Mapping[str, Any],
+    *,
+    alt: str,
+    ellipses: Mapping[str, Moments] | None = None,
+    deviations: Sequence[float] = (1.0, 2.0),
+    limits: tuple[float, float, float, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    size: Size = (4.6, 4.6),
+) -> Picture:
+    """Points (N, 2), or a mapping of such, in a plane with equal axes.
+
+    `ellipses` maps names to (mean (2,), covariance (2, 2)): drawn at `deviations` standard deviations from the mean.
+    `limits` = (left, right, bottom, top).
+    """
+    figure, axes = new_plane(size, limits)
+    groups = points if isinstance(points, Mapping) else {"": points}
+    for i, (name, group) in enumerate(groups.items()):
+        array = planar(group, "points")
+        alpha = float(np.clip(30 / math.sqrt(max(len(array), 1)), 0.15, 0.9))
+        colour = PALETTE[i % len(PALETTE)]
+        axes.scatter(array[:, 0], array[:, 1], s=9, color=colour, alpha=alpha, lw=0, label=name or None)
+    draw_ellipses(axes, ellipses or {}, deviations, first_colour=len(groups))
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=any(groups) or bool(ellipses))
+
+
+def paths(
+    tracks: Any | Mapping[str, Any],
+    *,
+    alt: str,
+    points: Any = None,
+    ellipses: Mapping[str, Moments] | None = None,
+    deviations: Sequence[float] = (1.0, 2.0),
+    limits: tuple[float, float, float, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    size: Size = (4.6, 4.6),
+) -> Picture:
+    """Chains in the plane, (F, 2) or (N, F, 2), or a mapping of such: a ring where each starts, a dot where it ends.
+
+    `points` (N, 2) are drawn grey behind them; `ellipses` as in `scatter`.
+    """
+    figure, axes = new_plane(size, limits)
+    if points is not None:
+        draw_background(axes, planar(points, "points"))
+    groups = tracks if isinstance(tracks, Mapping) else {"": tracks}
+    for i, (name, group) in enumerate(groups.items()):
+        array = as_array(group)
+        array = array[None] if array.ndim == 2 else array
+        if array.ndim != 3 or array.shape[2] != 2:
+            raise ValueError(f"paths have shape {as_array(group).shape}, expected (F, 2) or (N, F, 2)")
+        colour = PALETTE[i % len(PALETTE)]
+        for n, track in enumerate(array):
+            axes.plot(*track.T, color=colour, lw=1.0, alpha=0.7, label=name if name and n == 0 else None)
+        axes.scatter(array[:, 0, 0], array[:, 0, 1], s=22, facecolors="white", edgecolors=colour, zorder=3)
+        axes.scatter(array[:, -1, 0], array[:, -1, 1], s=18, color=colour, lw=0, zorder=3)
+    draw_ellipses(axes, ellipses or {}, deviations, first_colour=len(groups))
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=any(groups) or bool(ellipses))
+
+
+def vector_field(
+    points: Any,
+    vectors: Any,
+    *,
+    alt: str,
+    samples: Any = None,
+    limits: tuple[float, float, float, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    size: Size = (4.6, 4.6),
+) -> Picture:
+    """Arrows `vectors` (N, 2) at `points` (N, 2), such as a score; `samples` (M, 2) are drawn grey behind them."""
+    figure, axes = new_plane(size, limits)
+    if samples is not None:
+        draw_background(axes, planar(samples, "samples"))
+    at, arrows = planar(points, "points"), planar(vectors, "vectors")
+    if at.shape != arrows.shape:
+        raise ValueError(f"{len(at)} points but {len(arrows)} vectors")
+    axes.quiver(*at.T, *arrows.T, color=PALETTE[0], angles="xy", width=0.004)
+    return finish(figure, axes, alt, xlabel, ylabel, title, legend=False)
+
+
+def heatmap(
+    values: Any,
+    *,
+    alt: str,
+    extent: tuple[float, float, float, float] | None = None,
+    lines: Mapping[str, tuple[Any, Any]] | None = None,
+    equal: bool = False,
+    colour_label: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    size: Size = (6.4, 3.6),
+) -> Picture:
+    """A density or table (rows, columns) as colours, row 0 at the bottom; `lines` draws curves (x, y) over it.
+
+    `extent` = (left, right, bottom, top) of the area in data units.
+    """
+    array = as_array(values)
+    if array.ndim != 2:
+        raise ValueError(f"values have shape {array.shape}, expected (rows, columns)")
+    figure, axes = new_figure(size)
+    shown = axes.imshow(array, origin="lower", extent=extent, aspect="equal" if equal else "auto", cmap="viridis")
+    figure.colorbar(shown, ax=axes, label=colour_label)
+    axes.grid(visible=False)
+    for i, (name, (horizontal, vertical)) in enumerate((lines or {}).items()):
+        axes.plot(as_array(horizontal), as_array(vertical), color="white", ls=DASHES[i % len(DASHES)], label=name)
+    picture = finish(figure, axes, alt, xlabel, ylabel, title, legend=False)
+    if lines:  # on a dark plate, readable over every colour
+        axes.legend(fontsize=9, frameon=True, facecolor="0.2", framealpha=0.7, labelcolor="white")
+    return picture
