@@ -1,4 +1,4 @@
-"""The command line: `python -m course_lib train | sample | build | grade`."""
+"""The command line: `python -m course_lib train | sample | build | grade | doctor`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """All commands and their arguments. Nothing heavy is imported before a command runs."""
     top = Parser(prog="course_lib", description="Train, sample, build and grade: the command line of the course.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="train | sample | build | grade")
+    commands = top.add_subparsers(dest="command", required=True, metavar="train | sample | build | grade | doctor")
 
     train = commands.add_parser("train", help="train a network")
     train.add_argument("--data", default="digits", choices=["digits"], help="what to learn (default: digits)")
@@ -53,6 +53,9 @@ def parser() -> Parser:
 
     add_build(commands)
     add_grade(commands)
+
+    doctor = commands.add_parser("doctor", help="say what was found on this machine, what will be slow, how to mend it")
+    doctor.set_defaults(func=_doctor)
     return top
 
 
@@ -66,6 +69,12 @@ def _sample(arguments: argparse.Namespace) -> int:
     from .runs import sample_run
 
     return sample_run(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from .doctor import report
+
+    return report()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

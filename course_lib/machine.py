@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -44,8 +45,27 @@ def machine() -> Machine:
     )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _cores(control_groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores for this process: those it may run on, or fewer where a container has a smaller share of their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for read in (_quota_v2, _quota_v1):
+        try:
+            cores = min(cores, max(1, math.ceil(read(control_groups))))
+        except (OSError, ValueError):  # no such file, or no limit
+            continue
+    return cores
+
+
+def _quota_v2(control_groups: Path) -> float:
+    quota, period = (control_groups / "cpu.max").read_text().split()
+    return int(quota) / int(period)  # ValueError for "max"
+
+
+def _quota_v1(control_groups: Path) -> float:
+    quota = int((control_groups / "cpu" / "cpu.cfs_quota_us").read_text())
+    if quota < 0:
+        raise ValueError("no limit")
+    return quota / int((control_groups / "cpu" / "cpu.cfs_period_us").read_text())
 
 
 def _memory(control_groups: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -1,0 +1,99 @@
+"""The doctor finds what is wrong, says how to mend it, and never falls ill itself."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from course_lib import doctor, machine
+
+
+def fake_machine(monkeypatch, **facts):
+    values = {"cores": 2, "threads": 2, "memory": 8 * 2**30, "gpu": None} | facts
+    monkeypatch.setattr(machine, "machine", lambda: SimpleNamespace(**values))
+
+
+@pytest.mark.parametrize("installed", ["2.6.0", "2.13.0+cpu", "2.5.9", "3.0.0", "3.1.0rc1", "2.6", "10.2"])
+@pytest.mark.parametrize("ranges", [">=2.6,<3", ">=2.6", "==2.13.0", "<3,>=2.6"])
+def test_ranges_are_read_as_packaging_reads_them(installed, ranges):
+    assert doctor.within(installed, ranges) == SpecifierSet(ranges).contains(Version(installed), prereleases=True)
+
+
+def test_every_library_of_the_course_is_looked_at_and_found_here():
+    found = {finding.subject: finding.state for finding in doctor.packages()}
+    needed = {"torch", "numpy", "matplotlib", "ipywidgets", "pillow", "safetensors", "tqdm", "jupyterlab", "ipykernel"}
+    assert set(found) == needed and set(found.values()) == {"ok"}
+
+
+def test_a_missing_and_an_unsuitable_library_are_told_apart():
+    missing, old = doctor.packages(["no-such-library>=1", "numpy<1"])
+    assert missing.state == "broken" and "expected >=1" in missing.found and "make lab" in missing.mend
+    assert old.state == "note" and "tested only with <1" in old.mend
+
+
+def test_an_old_python_is_broken():
+    assert doctor.python((3, 10, 4)).state == "broken"
+    assert doctor.python((3, 11, 0)).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("memory", "state"), [(2**30, "broken"), (2 * 2**30, "note"), (8 * 2**30, "ok"), (None, "note")]
+)
+def test_memory_is_held_against_what_a_notebook_takes(monkeypatch, memory, state):
+    fake_machine(monkeypatch, memory=memory)
+    assert doctor.memory().state == state
+
+
+@pytest.mark.parametrize(("cores", "threads", "state"), [(1, 8, "slow"), (1, 1, "slow"), (2, 2, "ok"), (4, 2, "ok")])
+def test_more_threads_than_cores_are_slow(monkeypatch, cores, threads, state):
+    fake_machine(monkeypatch, cores=cores, threads=threads)
+    finding = doctor.processor()
+    assert finding.state == state
+    assert ("OMP_NUM_THREADS=1" in finding.mend) == (threads > cores)
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_slow(monkeypatch):
+    fake_machine(monkeypatch)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.gpu().state == "slow"
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert doctor.gpu().state == "ok" and doctor.browser().state == "note"
+
+
+def test_speed_is_digits_over_time_and_leaves_the_global_generator_alone():
+    ticks = iter([0.0, 2.0])
+    state = torch.random.get_rng_state()
+    finding = doctor.speed(lambda: next(ticks))
+    assert f"{doctor.TRIAL_STEPS * doctor.TRIAL_BATCH / 2:,.0f} digits" in finding.found
+    assert finding.state == ("ok" if doctor.TRIAL_STEPS * doctor.TRIAL_BATCH / 2 >= 500 else "slow")
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_check_that_fails_is_a_finding(monkeypatch):
+    def ill():
+        raise RuntimeError("no digits")
+
+    for name in ("processor", "memory", "gpu", "speed", "browser"):
+        monkeypatch.setattr(doctor, name, lambda: doctor.Finding("x", "ok", ""))
+    ill.__name__ = "assets"
+    monkeypatch.setattr(doctor, "assets", ill)
+    broken = [finding for finding in doctor.examine() if finding.state == "broken"]
+    assert [finding.subject for finding in broken] == ["assets"] and "no digits" in broken[0].found
+
+
+def test_the_command_says_that_the_course_runs_or_exits_with_1(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda: iter([doctor.Finding("memory", "slow", "little", "get more")]))
+    assert doctor.report() == 0 and "-> get more" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "examine", lambda: iter([doctor.Finding("torch", "broken", "gone")]))
+    assert doctor.report() == 1 and "1 broken" in capsys.readouterr().out
+
+
+def test_it_runs_where_pytorch_cannot_be_imported():
+    code = "import sys; sys.modules['torch'] = None; from course_lib.__main__ import main; sys.exit(main(['doctor']))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert "broken torch: installed but cannot be imported" in ended.stdout
