@@ -24,7 +24,9 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="train | sample | build | grade | doctor")
 
     train = commands.add_parser("train", help="train a network")
-    train.add_argument("--data", default="digits", choices=["digits"], help="what to learn (default: digits)")
+    names = ["digits", "mnist", "fashion", "cifar10"]
+    data_help = "what to learn (default: digits, which come with the course; the others are downloaded once)"
+    train.add_argument("--data", default="digits", choices=names, help=data_help)
     train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base, large (default: tiny)")
     length = train.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")

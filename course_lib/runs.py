@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .checkpoint import Model, load_model, load_training, save_model, save_training, training_tensors, write_atomically
-from .data import digits, to_unit
+from .data import to_unit
+from .datasets import dataset
 from .parametrization import Parametrization
 from .sampling import STEPS, sample
 from .schedule import karras_times
@@ -38,14 +39,14 @@ def train_run(arguments: argparse.Namespace) -> int:
     )
     choose_device(config.device)
     parametrization = Parametrization(arguments.target)
-    images = digits().images
+    images = dataset(arguments.data).images
     layout = replace(PRESETS[arguments.preset], channels=images.shape[1])
     if images.shape[2] % layout.divisor:
-        size = f"{images.shape[2]} x {images.shape[3]}"
+        shape = f"{images.shape[2]} x {images.shape[3]}"
         raise ValueError(
-            f"preset {arguments.preset!r} needs sizes that {layout.divisor} divides, but {arguments.data} are {size}"
+            f"preset {arguments.preset!r} needs sizes that {layout.divisor} divides, but {arguments.data} are {shape}"
         )
-    folder = Path(arguments.out)
+    folder, size = Path(arguments.out), (images.shape[2], images.shape[3])
     settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
     del settings["device"]
     resume = saved_run(folder, settings, arguments.resume)
@@ -61,20 +62,20 @@ def train_run(arguments: argparse.Namespace) -> int:
                 bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
                 if time.monotonic() - saved_at >= arguments.save_seconds:
                     bar.set_postfix(step=state.step, loss=f"{float(state.loss):.4f}")
-                    save_run(folder, state, parametrization, settings)
+                    save_run(folder, state, parametrization, settings, size)
                     saved_at = time.monotonic()
                 bar.update(0)
     except KeyboardInterrupt:
         if state is None:
             raise KeyboardInterrupt(" before the first step; nothing was saved") from None
-        save_run(folder, state, parametrization, settings)
+        save_run(folder, state, parametrization, settings, size)
         where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
         raise KeyboardInterrupt(where) from None
     if state is None:
         length = f"{total:g} {'steps' if config.steps else 'seconds'}"
         print(f"nothing left to do: the run in {folder} has had all its {length}")
         return 0
-    save_run(folder, state, parametrization, settings)
+    save_run(folder, state, parametrization, settings, size)
     seen = state.step * config.batch
     print(f"{state.step} step{'s' * (state.step > 1)}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
     return 0
@@ -99,8 +100,13 @@ def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str,
     return tensors
 
 
-def save_run(folder: Path, state: TrainState, parametrization: Parametrization, settings: dict[str, Any]) -> None:
-    """Save a run where it stands. Raises RuntimeError instead of overwriting good weights with a diverged run's."""
+def save_run(
+    folder: Path, state: TrainState, parametrization: Parametrization, settings: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """Save a run where it stands. Raises RuntimeError instead of overwriting good weights with a diverged run's.
+
+    `size` is the height and width of its images.
+    """
     if not math.isfinite(float(state.loss)):
         raise RuntimeError(f"training diverged at step {state.step}: the loss is {float(state.loss)}")
     save_training(folder, training_tensors(state), settings)
@@ -109,7 +115,7 @@ def save_run(folder: Path, state: TrainState, parametrization: Parametrization, 
         "steps": state.step,
         "images_seen": state.step * settings["batch"],
         "seconds": round(state.seconds, 1),
-        "image_size": [28, 28],
+        "image_size": list(size),
         "torch": torch.__version__.split("+")[0],
     }
     save_model(folder, Model(state.average, parametrization, record))

@@ -181,3 +181,39 @@ def test_the_record_says_how_the_run_was_made(run: Path):
     record = json.loads((run / "record.json").read_text())
     assert record["steps"] == 6 and record["images_seen"] == 48
     assert record["settings"]["preset"] == "tiny" and record["settings"]["seed"] == 0
+
+
+def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path, monkeypatch):
+    from course_lib import runs
+    from course_lib.data import Digits
+
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    monkeypatch.setattr(runs, "dataset", lambda name: Digits(images, torch.zeros(20).long()))
+    folder, out = tmp_path / "c", tmp_path / "c.npz"
+    command = ["cifar10" if word == "digits" else word for word in TRAIN]
+    assert main([*command, "--out", str(folder)]) == 0
+    assert main(["sample", "--model", str(folder), "--n", "2", "--steps", "2", "--out", str(out)]) == 0
+    with np.load(out) as stored:
+        assert stored["images"].shape == (2, 32, 32, 3)
+    assert json.loads((folder / "record.json").read_text())["settings"]["data"] == "cifar10"
+
+
+def test_data_that_cannot_be_had_is_one_line_and_exit_code_one(tmp_path: Path, monkeypatch, capsys):
+    from course_lib import datasets
+    from course_lib.download import Remote
+
+    nowhere = Remote("images.gz", ("http://127.0.0.1:9/images.gz",), ("md5:0",))
+    monkeypatch.setitem(datasets.SOURCES, "mnist", datasets.Source({"train": (nowhere, nowhere)}, ""))
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    assert main([*TRAIN, "--data", "mnist", "--out", str(tmp_path / "m")]) == 1
+    error = capsys.readouterr().err
+    assert "cannot get images.gz" in error and len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_command_line_offers_every_data_set():
+    from course_lib.__main__ import parser
+    from course_lib.datasets import SOURCES
+
+    for name in ("digits", *SOURCES):
+        assert parser().parse_args(["train", "--steps", "1", "--data", name, "--out", "x"]).data == name
