@@ -247,7 +247,7 @@ equation("03.4", shrink_and_add(letter, [gamma] * T, [b] * T, noises)[T], right)
 
 # %% tags=["nbval-check-output"]
 for_t = torch.tensor([1, 2, 5, 30])
-summed = torch.stack([sum((torch.tensor(gamma).double() ** (2 * k) for k in range(int(t)))) for t in for_t])
+summed = torch.stack([sum(torch.tensor(gamma).double() ** (2 * k) for k in range(int(t))) for t in for_t])
 equation("03.5", summed, (1 - gamma ** (2 * for_t.double())) / (1 - gamma**2), rtol=1e-5)
 
 # %% [markdown]
