@@ -139,7 +139,7 @@ std_of_noise = torch.cat([torch.zeros(1).double(), ramp.square().cumsum(0).sqrt(
 scrub(
     {"x_t, clipped": to_unit(louder[shown, 0]), "x_t / rms": to_unit(louder[shown, 0] / rms[shown, None, None, None])},
     t=shown, readout={"std of the noise": std_of_noise[shown], "root mean square of x_t": rms[shown]},
-    curves={"SNR": 1 / std_of_noise[shown] ** 2}, levels=32, start=-1,
+    curves={"log SNR": -2 * std_of_noise[shown].log()}, levels=32, start=-1,
     alt="The letter T under growing noise for 100 steps: with the screen clipped it ends in black and white specks, divided by its loudness it is faint but there",
 )  # fmt: skip
 
@@ -326,8 +326,8 @@ vp = Table.from_gammas((1 - ramp**2).sqrt())  # alpha and sigma of this schedule
 kept = walk(letter, vp, noises)  # a true walk: each picture from the one before
 rms = kept.square().mean((1, 2, 3, 4)).sqrt()
 scrub(
-    to_unit(kept[shown, 0]), t=shown, marginals=vp(shown), readout={"root mean square of x_t": rms[shown]},
-    curves={"SNR": vp(shown).snr}, levels=32, start=-1,
+    to_unit(kept[shown, 0]), t=shown, levels=32, start=-1, curves={"log SNR": vp(shown).log_snr},
+    readout={"alpha": vp(shown).alpha, "sigma": vp(shown).sigma, "root mean square of x_t": rms[shown]},
     alt="The letter T shrinks while noise grows, so that the picture stays equally loud; after 100 steps one hardly sees the letter",
 )  # fmt: skip
 
@@ -1006,8 +1006,8 @@ plotting.curves(
 # %% [markdown]
 # Within two units of log SNR everything is lost. To the left of it the classifier is still "sure": it takes nearly everything for the
 # same digit. It was trained on clean pictures and nobody taught it to say "I don't know", so *its confidence out there means
-# nothing; only being right does*. (A classifier trained on noisy digits would hold out to lower SNR, and so does a
-# denoiser. The band is this classifier's.) How much of its time does each schedule spend between log SNR 4 and -4?
+# nothing; only being right does*. (The band is this classifier's. One trained on noisy digits would hold out to lower SNR, and your own eye does too, as you are about
+# to see.) How much of its time does each schedule spend between log SNR 4 and -4?
 
 # %% tags=["nbval-check-output"]
 for name, family in families.items():
@@ -1406,7 +1406,7 @@ reverse = walk(digit, table, normal(50, *digit.shape)).flip(0)
 back_to = torch.arange(49, -1, -1)
 scrub(
     {"bridge, from noise": to_unit(torch.cat(back[1:])), "a forward walk, reversed": to_unit(reverse[1:, 0])},
-    t=back_to, marginals=table(back_to), levels=32, size=168,
+    t=back_to, marginals=table(back_to), levels=32, size=168, start=30,
     alt="A digit three appears out of noise under the bridge; beside it a forward walk of the same digit played backwards, which looks alike",
 )  # fmt: skip
 
