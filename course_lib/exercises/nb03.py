@@ -266,13 +266,20 @@ def _printed_cases(g: Generator) -> list[Case]:
 
 
 LIBRARY = "course_lib.schedule."
-EXERCISES = (
+EXERCISES = (  # in the order in which the notebook asks them
     Exercise("03.1", "The variance after t shrunk steps", 1, shrunk_variance, _shrunk_variance_cases, wrong.VARIANCE),
     Exercise(
         "03.2", "Alpha and sigma from the gammas", 2, telescoped, _telescoped_cases, wrong.TELESCOPE,
         answers=(f"{LIBRARY}Table",),
     ),
+    Exercise(
+        "03.6", "Shares of the variance", 2, shares, _shares_cases, wrong_schedules.SHARES, answers=(f"{LIBRARY}walk",)
+    ),
     Exercise("03.3", "Jump", 1, jumped, _jump_cases, wrong.JUMP, answers=(f"{LIBRARY}jump",)),
+    Exercise(
+        "03.8", "The kernel between any two times", 2, kernel_of, _kernel_cases, wrong_steps.KERNEL,
+        answers=(f"{LIBRARY}kernel",),
+    ),
     Exercise(
         "03.4", "Betas from alpha(t), at any T", 2, betas_of, _betas_cases, wrong_schedules.BETAS,
         answers=(f"{LIBRARY}Table",),
@@ -281,15 +288,8 @@ EXERCISES = (
         "03.5", "The cosine schedule", 2, cosine, _cosine_cases, wrong_schedules.COSINE, answers=(f"{LIBRARY}Cosine",)
     ),
     Exercise(
-        "03.6", "Shares of the variance", 2, shares, _shares_cases, wrong_schedules.SHARES, answers=(f"{LIBRARY}walk",)
-    ),
-    Exercise(
         "03.7", "The bridge", 3, bridged, _bridge_cases, wrong_steps.BRIDGE,
         answers=(f"{LIBRARY}bridge", f"{LIBRARY}bridge_weights"),
-    ),
-    Exercise(
-        "03.8", "The kernel between any two times", 2, kernel_of, _kernel_cases, wrong_steps.KERNEL,
-        answers=(f"{LIBRARY}kernel",),
     ),
     Exercise("03.9", "Four printed formulas", 2, errors_of, _printed_cases, wrong_printed.PRINTED),
 )  # fmt: skip
