@@ -21,9 +21,9 @@ class Gaps:
     covariance: Tensor
 
     @classmethod
-    def of(cls, formula: Formula, table: Table, shift: int = 0, power: int = 2) -> Gaps:
-        """`shift` and `power` other than these are mistakes: rows of another time, a std taken for a variance."""
-        t = torch.arange(2, len(table.alpha))
+    def of(cls, formula: Formula, table: Table, shift: int = 0, power: int = 2, first: int = 2) -> Gaps:
+        """Other options are mistakes: rows of another time, a std taken for a variance, another start."""
+        t = torch.arange(first, len(table.alpha))
         numbers = [formula(table.betas, int(k)) for k in t]
         w_t, w_0, std = (torch.stack([torch.as_tensor(part[i]) for part in numbers]) for i in range(3))
         before, now = table((t - 1 + shift).double()), table((t + shift).double())

@@ -37,6 +37,15 @@ def _row_early(formula: Formula, table: Table) -> Tensor:
     return gaps[:, 1:].abs().max() if gaps.shape[1] > 1 else gaps.nan_to_num().abs().max()
 
 
+def _without_the_last(formula: Formula, table: Table) -> Tensor:
+    gaps = Gaps.of(formula, table).all[:, :-1].abs()
+    return gaps.max() if gaps.numel() else torch.zeros((), dtype=torch.float64)
+
+
+def _with_the_first(formula: Formula, table: Table) -> Tensor:
+    return Gaps.of(formula, table, first=1).all.nan_to_num().abs().max()
+
+
 def _first_table(formulas: list, tables: list) -> Tensor:
     return _judged(lambda gaps: gaps.worst)(formulas, [tables[0]] * len(tables))
 
@@ -99,5 +108,13 @@ PRINTED = (
     Mutant(
         _first_table,
         "Every column is the first schedule's. A formula may look right on one schedule and fail on the next.",
+    ),
+    Mutant(
+        _measure(_without_the_last),
+        "t runs to T, the last step included: how many rows has table.alpha, and where does `range` stop?",
+    ),
+    Mutant(
+        _measure(_with_the_first),
+        "The formulas are for t = 2 ... T. At t = 1 there is no beta before beta_1: the index -1 takes the last.",
     ),
 )

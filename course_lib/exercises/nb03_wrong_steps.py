@@ -64,6 +64,17 @@ def _wrong_step_variance(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tens
     return r * (s.sigma / t.sigma) ** 2, s.alpha * v / t.sigma**2, s.sigma * v.sqrt() / t.sigma
 
 
+def _unsquared_shrink(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+    r = t.alpha / s.alpha
+    v = t.sigma**2 - r * s.sigma**2
+    return r * (s.sigma / t.sigma) ** 2, s.alpha * v / t.sigma**2, s.sigma * v.sqrt() / t.sigma
+
+
+def _ratio_of_stds(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+    _, of_x_0, std = bridge_weights(s, t)
+    return t.alpha / s.alpha * s.sigma / t.sigma, of_x_0, std
+
+
 def _ddim(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
     ratio = s.sigma / t.sigma
     return ratio, s.alpha - ratio * t.alpha, bridge_weights(s, t)[2]
@@ -142,6 +153,16 @@ BRIDGE = (
         _bridge(_wrong_step_variance),
         "The step's variance is sigma_t**2 - r**2 sigma_s**2: the noise of time s is shrunk by r on its way.",
         agrees_on=(EXPLODES, LAST),
+    ),
+    Mutant(
+        _bridge(_unsquared_shrink),
+        "In the step's variance the old noise counts with r**2: r shrinks a picture, r**2 a variance.",
+        agrees_on=(EXPLODES, LAST),
+    ),
+    Mutant(
+        _bridge(_ratio_of_stds),
+        "The weight of x_t is a covariance over a variance, r sigma_s**2 / sigma_t**2. You have stds there.",
+        agrees_on=(LAST,),
     ),
     Mutant(
         _bridge(_ddim),
