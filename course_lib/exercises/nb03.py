@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from course_lib.schedule import Cosine, Linear, Marginal, Table, bridge, jump, kernel
 
 from . import nb03_wrong as wrong
+from . import nb03_wrong_betas as wrong_betas
 from . import nb03_wrong_printed as wrong_printed
 from . import nb03_wrong_schedules as wrong_schedules
 from . import nb03_wrong_steps as wrong_steps
@@ -22,7 +23,7 @@ from .nb03_inputs import (
     straight_curve,
 )
 from .nb03_measures import Gaps
-from .nb03_wrong_schedules import Curve
+from .nb03_wrong_betas import Curve
 
 ONE = torch.ones((), dtype=torch.float64)
 
@@ -281,7 +282,7 @@ EXERCISES = (  # in the order in which the notebook asks them
         answers=(f"{LIBRARY}kernel",),
     ),
     Exercise(
-        "03.4", "Betas from alpha(t), at any T", 2, betas_of, _betas_cases, wrong_schedules.BETAS,
+        "03.4", "Betas from alpha(t), at any T", 2, betas_of, _betas_cases, wrong_betas.BETAS,
         answers=(f"{LIBRARY}Table",),
     ),
     Exercise(

@@ -32,6 +32,16 @@ def _at_the_limit(t: int, gamma: float, std: float, data: float) -> float:
     return gamma ** (2 * t) * data + (std**2 / (1 - gamma**2) if gamma < 1 else math.inf)
 
 
+def _wrong_denominator(t: int, gamma: float, std: float, data: float) -> float:
+    terms = float(t) if gamma == 1 else (1 - gamma ** (2 * t)) / (1 - gamma)
+    return gamma ** (2 * t) * data + std**2 * terms
+
+
+def _wrong_numerator(t: int, gamma: float, std: float, data: float) -> float:
+    terms = float(t) if gamma == 1 else (1 - gamma**t) / (1 - gamma**2)
+    return gamma ** (2 * t) * data + std**2 * terms
+
+
 ZERO, ONE_STEP, STILL = "no step yet", "one step", "nothing shrinks, gamma = 1"
 KEEPS, ALIKE, LONG = "steps that keep a variance of 1", "all data alike, variance 0", "three hundred steps"
 
@@ -94,6 +104,21 @@ VARIANCE = (
         lambda t, gamma, std, data: gamma ** (2 * t) * data + std**2 * gamma**2 * _terms(gamma, t),
         "In which order? The picture is shrunk first and noise is added then, so the newest noise is not shrunk.",
         agrees_on=(ZERO, STILL),
+    ),
+    Mutant(
+        lambda t, gamma, std, data: gamma ** (2 * t) * (data + t * std**2),
+        "Only the oldest things have been through all t shrinkings. A noise has been through those that came after it.",
+        agrees_on=(ZERO, STILL),
+    ),
+    Mutant(
+        _wrong_denominator,
+        "The sum of 1, q, q**2, ... is (1 - q**t) / (1 - q) with the same q above and below. Here q = gamma**2.",
+        agrees_on=(ZERO, STILL),
+    ),
+    Mutant(
+        _wrong_numerator,
+        "In the geometric sum q = gamma**2 is taken to the power t. What is gamma**2 to the power t?",
+        agrees_on=(ZERO, STILL, LONG),
     ),
     Mutant(
         lambda t, gamma, std, data: math.sqrt(gamma ** (2 * t) * data + std**2 * _terms(gamma, t)),
@@ -237,9 +262,23 @@ JUMP = (
         agrees_on=(PICTURE,),
     ),
     Mutant(
-        _jump(lambda a, s, t: a[(t - 1).clamp(min=0)], lambda a, s, t: s[(t - 1).clamp(min=0)]),
+        _jump(lambda a, s, t: a[t - 1], lambda a, s, t: s[t - 1]),
         "The tables have a row for t = 0, so row t belongs to time t: nothing to subtract.",
+    ),
+    Mutant(
+        _jump(sigma=lambda a, s, t: 1 - a[t]),
+        "alpha + sigma = 1 keeps nothing, and need not hold: you are given sigma.",
         agrees_on=(CLEAN,),
+    ),
+    Mutant(
+        _jump(sigma=lambda a, s, t: 1 - a[t] ** 2),
+        "1 - alpha**2 is a variance, and only where the variance is preserved. You are given the std, sigma.",
+        agrees_on=(CLEAN,),
+    ),
+    Mutant(
+        _jump(lambda a, s, t: a[t] ** 2),
+        "alpha multiplies the picture as it is. Its square is the picture's share of the variance.",
+        agrees_on=(CLEAN, LOUD),
     ),
     Mutant(
         _jump(sigma=lambda a, s, t: torch.sqrt(1 - a[t] ** 2)),

@@ -119,6 +119,16 @@ BRIDGE = (
         agrees_on=(PIXEL, TWO, LEVELS),
     ),
     Mutant(
+        _bridge(lambda s, t: (*_as_if_kept(s, t)[:2], _as_if_kept(s, t)[2] ** 2)),
+        "Two things: this is a variance, not a std; and 1 - r**2 assumes that the variance is preserved.",
+        agrees_on=(LAST,),
+    ),
+    Mutant(
+        _bridge(lambda s, t: (0 * s.alpha, s.alpha, s.sigma)),
+        "That is the jump from x_0 to time s. Where x_t is known too, it pulls x_s towards itself.",
+        agrees_on=(LAST,),
+    ),
+    Mutant(
         _bridge(_with_r(2)),
         "In the weight of x_t, r appears to the first power: it comes from the covariance r sigma_s**2.",
         agrees_on=(EXPLODES, LAST),
@@ -215,6 +225,16 @@ KERNEL = (
         _kernel(lambda s, t, r: torch.sqrt(1 - r**2)),
         "1 - r**2 holds where the variance is preserved. Here it need not be: subtract what is left of the old noise.",
         agrees_on=(KEPT, FROM_CLEAN, TO_NOISE, "a level per picture"),
+    ),
+    Mutant(
+        _kernel(lambda s, t, r: 1 - r**2),
+        "1 - r**2 is a variance, not yet a std; and it holds only where the variance is preserved.",
+        agrees_on=(TO_NOISE,),
+    ),
+    Mutant(
+        _kernel(lambda s, t, r: torch.sqrt(1 - r)),
+        "r multiplies a picture, so it keeps r**2 of a variance; and nothing says that the total is 1.",
+        agrees_on=(TO_NOISE,),
     ),
     Mutant(
         _kernel(lambda s, t, r: t.sigma**2 - (r * s.sigma) ** 2),
