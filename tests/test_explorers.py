@@ -20,7 +20,8 @@ from course_lib.explorers import affine, bench, convolution, designer
 from course_lib.explorers.drawing import Plot, arrows, line, picture, ticks
 from course_lib.explorers.panel import PAUSE, Explorer, slider
 from course_lib.gaussian import Mixture
-from course_lib.schedule import ConstantGamma, Cosine, Linear, Marginal, Sigmoid, Straight, VarianceExploding
+from course_lib.metrics import classify
+from course_lib.schedule import ConstantGamma, Cosine, Linear, Marginal, Sigmoid, Straight, VarianceExploding, jump
 from course_lib.staff.execute import execute
 
 ALL = [
@@ -194,6 +195,22 @@ def test_the_digit_s_view_holds_these_pixels():
     images = [Image.open(io.BytesIO(base64.b64decode(d))) for d in re.findall(r'base64,([^"]*)"', svg)]
     expected = designer.noised_digit(Linear(), torch.tensor([0.3, *np.linspace(0, 1, 9)], dtype=torch.float64), 4)
     assert np.stack([np.asarray(image) for image in images]).tolist() == expected.tolist()
+
+
+@each_schedule
+def test_the_classifier_s_confidence_is_that_of_the_pictures_themselves(schedule):
+    """Asked directly, with fresh noises, at times whose log-SNR lies between the levels that were asked beforehand."""
+    label, times = 3, torch.tensor([0.06, 0.35, 0.62, 0.97], dtype=torch.float64)
+    image = digits("held_back").of(label)[:1].double().expand(4, -1, -1, -1)
+    level, generator = schedule(times), torch.Generator().manual_seed(9)
+    seen = torch.zeros(4)
+    for _ in range(64):
+        x_t = jump(image, level, torch.randn(image.shape, generator=generator, dtype=image.dtype))
+        seen += classify(x_t / torch.hypot(level.alpha, level.sigma)[:, None, None, None])[:, label] / 64
+    assert designer.confidence(schedule, times, label) == pytest.approx(seen.numpy(), abs=0.25)  # 8 noises against 64
+    assert designer.confidence(schedule, torch.zeros(1).double(), label)[0] == pytest.approx(
+        float(classify(image[:1])[0, label]), abs=1e-3
+    )
 
 
 # Noise as convolution

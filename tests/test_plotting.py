@@ -123,11 +123,21 @@ def test_stacked_bars_stand_on_each_other():
     assert tops == [4, 6]
 
 
+def test_shares_stand_on_each_other_and_are_named_in_their_order():
+    picture = plotting.stacked_shares({"old": [1, 2, 3], "new": [3, 4, 0], "newest": [0, 1, 2]}, alt="Shares")
+    axes = picture.figure.axes[0]
+    tops = [[bar.get_y() + bar.get_height() for bar in container.patches] for container in axes.containers]
+    assert tops == [[1, 2, 3], [4, 6, 3], [4, 7, 5]]
+    assert [entry.get_text() for entry in axes.get_legend().get_texts()] == ["newest", "new", "old"]
+    assert len({bars.patches[0].get_facecolor() for bars in axes.containers}) == 3
+
+
 FIGURES = {
     "image_grid": lambda alt: plotting.image_grid(np.zeros((3, 4, 4)), alt=alt, titles=["a", "b", "c"], title="t"),
     "strip": lambda alt: plotting.strip(np.zeros((3, 4, 4)), alt=alt, labels=["a", "b", "c"]),
     "curves": lambda alt: plotting.curves({"a": [1, 2]}, alt=alt, bands={"a": ([0, 1], [2, 3])}),
     "bars": lambda alt: plotting.bars({"a": 1.0, "b": 2.0}, alt=alt, errors={"a": 0.1, "b": 0.1}),
+    "stacked_shares": lambda alt: plotting.stacked_shares({"a": [1.0], "b": [2.0]}, alt=alt),
     "histograms": lambda alt: plotting.histograms({"a": [1.0, 2.0]}, alt=alt, lines={"b": ([1, 2], [0, 1])}),
     "scatter": lambda alt: plotting.scatter({"a": np.eye(2)}, alt=alt),
     "paths": lambda alt: plotting.paths(np.zeros((2, 3, 2)), alt=alt, points=np.eye(2)),
@@ -166,6 +176,7 @@ def test_drawing_twice_moves_nothing():
         (lambda: plotting.scatter(np.ones((2, 3)), alt="x"), r"points have shape \(2, 3\), expected \(N, 2\)"),
         (lambda: plotting.vector_field(np.ones((2, 2)), np.ones((3, 2)), alt="x"), "2 points but 3 vectors"),
         (lambda: plotting.bars({"a": [1, 2], "b": [1, 2, 3]}, alt="x"), r"lengths \[2, 3\]"),
+        (lambda: plotting.stacked_shares({"a": [1, 2]}, alt="x", labels=["p"]), r"lengths \[2\] for 1 labels"),
     ],
 )
 def test_bad_input_is_named(call, message):

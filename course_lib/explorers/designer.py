@@ -1,4 +1,4 @@
-"""Explorer: bend a schedule by its parameters; SNR, two points, a digit and the bridge follow."""
+"""Explorer: bend a schedule by its parameters; SNR, two points, a digit, a classifier and the bridge follow."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import digits, to_unit
+from ..metrics import classify
 from ..schedule import (
     ConstantGamma,
     Continuous,
@@ -30,6 +31,8 @@ GRID = torch.linspace(0, 1, 201, dtype=torch.float64)
 LOG_SNR_LIMIT = 15.0
 HEIGHTS = np.linspace(-2.8, 2.8, 101)  # x_t, where the two points' density is drawn
 STRIP = torch.linspace(0, 1, 9, dtype=torch.float64)
+LEVELS = torch.linspace(-LOG_SNR_LIMIT, LOG_SNR_LIMIT, 61, dtype=torch.float64)  # where the classifier was asked
+NOISES = 8  # pictures a level
 
 FAMILIES: dict[str, tuple[set[str], Callable[[dict[str, Any]], Continuous]]] = {
     "cosine": ({"offset"}, lambda v: Cosine(v["offset"])),
@@ -159,6 +162,46 @@ def render_digit(schedule: Continuous, t: float, label: int) -> str:
     return picture((large + 20 + 9 * (small + gap), 22 + large), parts, alt)
 
 
+@cache
+def asked(label: int) -> Tensor:
+    """The classifier's probability of the right digit at each of `LEVELS`, mean of `NOISES` noises, (61,) float64.
+
+    Divided by sqrt(alpha**2 + sigma**2), what the classifier sees depends on the log-SNR alone. So it is asked once a
+    digit (a quarter of a second), and every schedule reads the same line at its own log-SNR.
+    """
+    image = _digit(label)[0].expand(len(LEVELS), -1, -1, -1)
+    generator = torch.Generator().manual_seed(100 + label)
+    level, total = Marginal.from_log_snr(LEVELS), torch.zeros(len(LEVELS), dtype=torch.float64)
+    for _ in range(NOISES):
+        noise = torch.randn(image[:1].shape, generator=generator, dtype=image.dtype).expand_as(image)
+        total += classify(jump(image, level, noise))[:, label].double()
+    return total / NOISES
+
+
+def confidence(schedule: Continuous, times: Tensor, label: int) -> np.ndarray:
+    """The classifier's mean probability of the right digit at `times` (F,): read from `asked` between its levels, (F,).
+
+    Beyond the ends of `LEVELS` (noise too weak to matter, or nothing else left) the end's value.
+    """
+    log_snr = schedule(times).log_snr.clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT)
+    return np.interp(log_snr.numpy(), LEVELS.numpy(), asked(label).numpy())
+
+
+def render_confidence(schedule: Continuous, t: float, label: int) -> str:
+    """SVG: how sure a classifier of clean digits is of the right one, over time; chance is 0.1."""
+    plot = Plot((0.0, 1.0, 0.0, 1.05))
+    seen = confidence(schedule, GRID, label)
+    now = float(confidence(schedule, torch.tensor([t], dtype=torch.float64), label)[0])
+    content = [
+        line(plot, (0.0, 1.0), (0.1, 0.1), PAGE, dash=DASHES[2], width=1.5, opacity=0.8),
+        line(plot, GRID, seen, GREEN),
+        _cursor(plot, t),
+    ]
+    alt = f"A classifier's probability of the digit {label} over time: {seen[0]:.2f} at t = 0, {now:.2f} at t = {t:.2f}"
+    key = {f"digit {label}": (GREEN, ""), "chance": (PAGE, DASHES[2])}
+    return plot.svg(content, alt=alt, title="A classifier's confidence", xlabel="t", key=key)
+
+
 def render_numbers(schedule: Continuous, t: float, steps: int) -> str:
     """HTML: alpha, sigma, log SNR at `t`, and the bridge's weights from there to t - 1 / `steps`."""
     level = schedule(t)
@@ -174,7 +217,7 @@ def render_numbers(schedule: Continuous, t: float, steps: int) -> str:
 
 
 def schedule_designer() -> Explorer:
-    """A family and its parameters -> log SNR, alpha and sigma, two points, the bridge, a digit; a cursor at t.
+    """A family and its parameters -> log SNR, alpha, sigma, two points, bridge, classifier, a digit; a cursor at t.
 
     Pictures of schedules that change the total variance are divided by sqrt(alpha**2 + sigma**2).
     """
@@ -199,6 +242,7 @@ def schedule_designer() -> Explorer:
             "log_snr": render_log_snr(schedule, t),
             "scales": render_scales(schedule, t),
             "two_points": render_two_points(schedule, t),
+            "confidence": render_confidence(schedule, t, v["digit"]),
             "bridge": render_bridge(schedule, t, v["steps"]),
             "numbers": render_numbers(schedule, t, v["steps"]),
             "digit": render_digit(schedule, t, v["digit"]),
