@@ -138,6 +138,7 @@ def _root_cases(g: Generator) -> list[Case]:
         Case("the identity", (torch.eye(2, dtype=F64),)),
         Case("no spread in the last direction", (flat,)),
         Case("rank 2 in four dimensions", (thin @ thin.T,)),
+        Case("a variance of 0 that rounding made -1e-17", (torch.diag(torch.tensor([1.3, 0.7, -1e-17], dtype=F64)),)),
         Case("a very narrow Gaussian", (_covariance(g, 2, 1e-6),)),
         Case("a wide Gaussian", (_covariance(g, 2, 1e4),)),
         Case("single precision", (_covariance(g, 2),), float32=True),

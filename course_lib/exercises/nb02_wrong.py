@@ -104,6 +104,34 @@ LOG_NORMAL = (
         "The density is divided by its normaliser. What does a division become under a logarithm?",
     ),
     Mutant(
+        lambda x, m, sigma: _log_normal()(x, m, sigma) + (x.shape[1] - len(x)) * (math.log(sigma) + 0.5 * LOG_2PI),
+        "You count the normaliser once for each point: `len(x)` is N. How many coordinates has a point?",
+        agrees_on=("as many points as dimensions, narrow",),
+    ),
+    Mutant(
+        _log_normal(normaliser=lambda d, sigma: d * (2 * math.log(sigma) + LOG_2PI)),
+        "The normaliser is the square root of 2 pi sigma**2: what does a root become under a logarithm?",
+    ),
+    Mutant(
+        _log_normal(normaliser=lambda d, sigma: d * (2 * math.log(sigma) + 0.5 * LOG_2PI)),
+        "log(sigma**2) is 2 log(sigma), and the half in front of it counts for sigma as well as for 2 pi.",
+        agrees_on=("sigma = 1",),
+    ),
+    Mutant(
+        _log_normal(lambda off, sigma: -0.5 * off.square().sum(1)),
+        "Distances are measured in units of sigma. A wide Gaussian falls more slowly: where does it say so?",
+        agrees_on=("sigma = 1", "at the centre"),
+    ),
+    Mutant(
+        _log_normal(lambda off, sigma: -0.5 * (off / sigma).sum(1) ** 2),
+        "You square the sum of the deviations, in which they cancel. Square each of them, then add.",
+        agrees_on=("one dimension", "at the centre"),
+    ),
+    Mutant(
+        lambda x, m, sigma: _log_normal()(x, torch.zeros_like(m), sigma),
+        "Where is m? The density is highest at x = m, not at 0.",
+    ),
+    Mutant(
         _log_normal(last=torch.exp),
         "This is the density itself. Its logarithm is asked for; in 784 dimensions the density would underflow to 0.",
     ),
@@ -166,6 +194,10 @@ MOMENTS = (
         _moments(cov=lambda A, m: (A @ A.T).abs().sqrt()),
         "A covariance holds variances, not standard deviations; and roots are not taken entry by entry.",
         agrees_on=("the identity",),
+    ),
+    Mutant(
+        _moments(cov=lambda A, m: (A - A.mean(1, keepdim=True)) @ (A - A.mean(1, keepdim=True)).T / (A.shape[1] - 1)),
+        "torch.cov takes the columns of A for samples and estimates. A is not data: derive the covariance of A e.",
     ),
     Mutant(
         _moments(mean=lambda A, m: torch.zeros_like(m)),
@@ -275,9 +307,11 @@ def _sum_and_chain(
     step: Step = _step,
     total: Callable[[Tensor, Tensor, Tensor, Tensor], Pair] = lambda mu, cov, b, Q: (mu + b, cov + Q),
     count: Callable[[int], int] = lambda steps: steps,
+    start_from_sum: bool = False,
 ) -> Callable[..., tuple]:
     def sum_and_chain(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
         both = total(mu, cov, b, Q)
+        mu, cov = both if start_from_sum else (mu, cov)
         for _ in range(count(steps)):
             mu, cov = step(mu, cov, b, Q, A)
         return both, (mu.clone(), cov.clone())
@@ -294,6 +328,16 @@ def _with_noise(noise: Callable[[Tensor, Tensor, int], Tensor]) -> Callable[...,
         return both, (mean, power @ cov @ power.T + noise(A, Q, steps))
 
     return sum_and_chain
+
+
+def _unmapped_mean(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
+    both, (_, chained) = _sum_and_chain()(mu, cov, b, Q, A, steps)
+    return both, (torch.linalg.matrix_power(A, steps) @ mu + steps * b, chained)
+
+
+def _unmapped_noise(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
+    both, (mean, _) = _unmapped_mean(mu, cov, b, Q, A, steps)
+    return both, (mean, _with_noise(lambda A, Q, steps: steps * Q)(mu, cov, b, Q, A, steps)[1][1])
 
 
 def _same_noise(A: Tensor, Q: Tensor, steps: int) -> Tensor:
@@ -344,6 +388,25 @@ SUM_AND_CHAIN = (
         _sum_and_chain(lambda mu, cov, b, Q, A: (A @ (mu + b), A @ cov @ A.T + Q)),
         "b comes with the noise, after the map. You let A act on it in its own step.",
         agrees_on=(NO_STEP, IDENTITY, CENTRED),
+    ),
+    Mutant(
+        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, A @ (cov + Q) @ A.T)),
+        "The mean is right, but in the covariance A also maps the noise of its own step.",
+        agrees_on=(NO_STEP, IDENTITY),
+    ),
+    Mutant(
+        _sum_and_chain(start_from_sum=True),
+        "The chain starts from x. Yours starts from the sum, so it has one noise too many.",
+    ),
+    Mutant(
+        _unmapped_noise,
+        "Neither the mean nor the covariance of an early noise comes out as it went in: later steps map both.",
+        agrees_on=(NO_STEP, ONE_STEP, LINE, IDENTITY),
+    ),
+    Mutant(
+        _unmapped_mean,
+        "The covariance is right. But the noise's mean b is mapped by later steps, too.",
+        agrees_on=(NO_STEP, ONE_STEP, LINE, IDENTITY, CENTRED),
     ),
     Mutant(
         _with_noise(lambda A, Q, steps: steps * Q),

@@ -52,7 +52,7 @@ ROOT = (
         "variance of 1e-6. Find a root that needs no help.",
     ),
     Mutant(
-        lambda cov: cov.clamp(min=0).sqrt(),
+        lambda cov: cov.sqrt(),
         "The root of a matrix is not the root of its entries. Along which axes does the matrix become a list "
         "of numbers?",
         agrees_on=("one dimension", "diagonal", "the identity"),
@@ -77,6 +77,11 @@ ROOT = (
         _by_eigen(lambda values, vectors: vectors.T * values.sqrt()),
         "eigh returns eigenvectors as columns, not rows: with the transpose, A A^T is V^T Lambda V.",
         agrees_on=("one dimension", "the identity"),
+    ),
+    Mutant(
+        lambda cov: (lambda values, vectors: vectors * values.sqrt())(*torch.linalg.eigh(cov)),
+        "Right up to rounding: an eigenvalue that should be 0 may come out as -1e-17, and its root is nan.",
+        agrees_on=("one dimension", "full rank", "diagonal", "the identity", FLAT),
     ),
     Mutant(
         _by_eigen(lambda values, vectors: vectors / values.clamp(min=1e-30).sqrt()),
@@ -131,6 +136,11 @@ def _bells(mu: Tensor, prior: Tensor, H: Tensor, Q: Tensor, y: Tensor) -> Pair:
     return cov @ (_inverse(prior) @ mu + _inverse(Q) @ y), cov
 
 
+def _information(mu: Tensor, prior: Tensor, H: Tensor, Q: Tensor, y: Tensor) -> Pair:
+    cov = _inverse(_inverse(prior) + H.T @ _inverse(Q) @ H)
+    return cov @ (_inverse(prior) @ mu + H.T @ _inverse(Q) @ y), cov
+
+
 DIRECT = ("one dimension, H = 1", "H = I", "H = I, prior and noise equally wide")
 
 CONDITION = (
@@ -169,6 +179,17 @@ CONDITION = (
         _condition(lambda cov, H, Q: _gain(cov, H, Q @ Q)),
         "Q is the covariance of the noise already: do not square it.",
         agrees_on=("no noise", "Q = I"),
+    ),
+    Mutant(
+        lambda mu, prior, H, Q, y: _condition()(mu, prior, torch.eye(len(mu), dtype=mu.dtype), Q, y),
+        "You leave H out: y shows H x, not x itself.",
+        agrees_on=DIRECT,
+    ),
+    Mutant(
+        _information,
+        "Right as long as both covariances can be inverted. Without noise, or with a direction that is known for "
+        "certain, one of them cannot: which form inverts the covariance of y only?",
+        agrees_on=(*DIRECT, "mu = 0", "one number seen of three", "Q = I"),
     ),
     Mutant(
         _condition(mean=lambda mu, G, H, y: mu + G @ y),
@@ -294,7 +315,14 @@ KL_SPHERICAL = (
     Mutant(
         _spherical(lambda d, shift, p, q: d * math.log(q / p) + (d * p + shift.square().sum()) / (2 * q) - d / 2),
         "Squared distances are compared with variances, not with standard deviations.",
-        agrees_on=(),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: 0.5 * d * math.log(q / p) + (d * p + shift.square().sum()) / (2 * q) - d / 2),
+        "You treat the two sigmas as variances. They are standard deviations.",
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: _right(d, shift, p, q) - d / 2),
+        "For p = q the divergence is 0. Yours is negative: p's exponent contributes d / 2, not d.",
     ),
     Mutant(
         _spherical(

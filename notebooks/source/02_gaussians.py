@@ -29,7 +29,7 @@
 # **You need** matrices and vectors (product, transpose, inverse, eigenvectors, orthogonal matrices), partial derivatives and integrals of
 # one variable, and the PyTorch of notebook 00. From notebook 01 one fact comes back: the best constant guess, in squared error, is the mean.
 #
-# **Time**: about two and a half hours of reading and thinking, without the exercises. Running all cells takes about half a minute on two CPU cores.
+# **Time**: about two and a half hours of reading and thinking, without the exercises. Running all cells takes under a minute on two CPU cores.
 
 # %% [markdown]
 # Run this first. It only imports; the exercises may use every name in it.
@@ -282,12 +282,12 @@ equation("02.7", (bell(e) / math.sqrt(2 * math.pi)).prod(1), standard.log_densit
 # The coordinates are gone: only the length $\lVert e\rVert$ is left. Turn your head, and nothing changes. This is remarkable, because the product was made along the axes. Try it with $\exp(-|x|)$: its product is $\exp(-|x|-|y|)$, and you *can* see the axes. Look at the shapes of the contours.
 
 # %%
-grid = line(-2.5, 2.5, 101)
+grid = line(-3.2, 3.2, 129)
 radius2, taxi = grid[:, None] ** 2 + grid**2, grid[:, None].abs() + grid.abs()
 angle = line(0, 2 * math.pi, 100)
 circles = {f"radius {r}": (r * angle.cos(), r * angle.sin()) for r in (1, 2)}
 diamonds = {f"|x| + |y| = {r}": (f64([r, 0, -r, 0, r]), f64([0, r, 0, -r, 0])) for r in (1, 2)}
-views = {"extent": (-2.5, 2.5, -2.5, 2.5), "equal": True, "size": (4.2, 3.4)}
+views = {"extent": (-3.2, 3.2, -3.2, 3.2), "equal": True, "size": (4.2, 3.4)}
 beside(
     plotting.heatmap(torch.exp(-radius2 / 2), lines=circles, title="product of bells", alt="Product of two bells: round, with circles as contours", **views),
     plotting.heatmap(torch.exp(-taxi), lines=diamonds, title="product of exp(-|x|)", alt="Product of two two-sided exponentials: diamond-shaped contours along the axes", **views),
@@ -300,8 +300,8 @@ beside(
 # <details><summary>Proof of Herschel and Maxwell's fact (for smooth, positive, symmetric densities)</summary>
 #
 # Let the joint density of two coordinates be a product that depends on the radius only: $g(x)\,g(y)=h(x^2+y^2)$. Put $y=0$: $g(x)\,g(0)=h(x^2)$. So with $u=x^2$ and $w=y^2$, the function $\ell(u)=\log\bigl(h(u)/g(0)^2\bigr)$ satisfies
-# $\ell(u)+\ell(w)=\log\frac{g(x)g(0)\,g(y)g(0)}{g(0)^4}=\log\frac{g(x)\,g(y)}{g(0)^2}=\ell(u+w)$ for all $u,w\ge0$. Differentiate by $w$ and put $w=0$: $\ell'(0)=\ell'(u)$. The slope is the same everywhere, and $\ell(0)=0$, so $\ell(u)=-c\,u$, that is $g(x)=g(0)\,e^{-cx^2}$; and $c>0$,
-# or the area would be infinite. Choosing the unit of length makes $c=\frac12$. ∎
+# $\ell(u)+\ell(w)=\log\frac{g(x)g(0)\,g(y)g(0)}{g(0)^4}=\log\frac{g(x)\,g(y)}{g(0)^2}=\ell(u+w)$ for all $u,w\ge0$. Differentiate by $w$ and put $w=0$: $\ell'(0)=\ell'(u)$. The slope is the same everywhere, and $\ell(0)=0$, so $\ell(u)=-\kappa\,u$, that is $g(x)=g(0)\,e^{-\kappa x^2}$; and $\kappa>0$,
+# or the area would be infinite. Choosing the unit of length makes $\kappa=\frac12$. ∎
 # </details>
 #
 # ### The unit circle holds 39%, not 68%
@@ -342,7 +342,7 @@ plotting.scatter(
 #
 # $$\mathbb E\lVert e\rVert^2=d,\qquad\operatorname{Var}\lVert e\rVert^2=2d. \tag{02.9}$$
 #
-# <details><summary>Why is the mean of $e^4$ equal to 3?</summary>
+# <details><summary>Why is the mean of e⁴ equal to 3?</summary>
 #
 # Integrate by parts with $f'=-xf$: $\int x^4f=\int x^3\,(xf)=\bigl[-x^3f\bigr]_{-\infty}^\infty+\int3x^2f=3\sqrt{2\pi}$, using (02.4). Divide by $\sqrt{2\pi}$. So $\operatorname{Var}(e^2)=3-1=2$. ∎
 # </details>
@@ -358,7 +358,7 @@ equation("02.9", torch.stack(measured), f64([2.0, 10.0, 784.0, 4.0, 20.0]), rtol
 
 # %% [markdown]
 # Relative to its mean $d$, the squared length spreads by $\sqrt{2d}/d=\sqrt{2/d}$: less and less. Take the root: the length is $\sqrt d$, give or take about 0.7 *in every dimension* (a change of $\sqrt{2d}$ in the square is a change of $\sqrt{2d}/(2\sqrt d)=1/\sqrt2$ in the length). The exact mean
-# of the length is a quotient of Gamma functions:
+# of the length is a quotient of Gamma functions, and from $d=10$ on the root on the right is within 0.1% of it:
 #
 # $$\mathbb E\lVert e\rVert=\sqrt2\;\frac{\Gamma\bigl(\frac{d+1}2\bigr)}{\Gamma\bigl(\frac d2\bigr)}\;\approx\;\sqrt{d-\tfrac12}. \tag{02.10}$$
 #
@@ -377,7 +377,7 @@ for k, n in enumerate(dims):
     print(
         f"d = {n:3d}: length {lengths[k]:.3f}, spread {float(squared[n].sqrt().std()):.3f}, within 10 % of sqrt(d): {100 * within:.1f} %"
     )
-equation("02.10", lengths, by_gamma, rtol=5e-3)
+equation("02.10", (lengths, by_gamma[2:]), (by_gamma, (d[2:] - 0.5).sqrt()), rtol=5e-3)
 
 
 # %%
@@ -466,6 +466,7 @@ beside(
 # 2. Make the second column equal to the first. What happens to the cloud, and to the determinant?
 # 3. Set $A=\begin{pmatrix}0&-1\\1&0\end{pmatrix}$. What happens to the points, and what to the Gaussian?
 # 4. Leave $A$ alone and move "turn the noise". Which numbers in the table stay the same to the last digit?
+# 5. Can you change how many of the points lie inside the inner ellipse (last row)?
 
 # %%
 affine_gaussian()
@@ -478,6 +479,7 @@ affine_gaussian()
 # 2. Both noises push in the same direction: the cloud collapses onto a line, the determinant is 0. It is still a Gaussian; it just has no density in the plane.
 # 3. The points turn by 90 degrees, and the covariance is still the identity: the round Gaussian does not notice a turn.
 # 4. The whole column of derived numbers. The points move along the ellipse, the law stays. That is the subject of section 4.
+# 5. No: a point is inside the inner ellipse exactly if its noise is inside the unit circle. It is (02.8), the 39%, for every Gaussian in the plane.
 # </details>
 #
 # ### The density, where there is one
@@ -713,7 +715,7 @@ check("02.3", composed)
 # %% tags=["nbval-check-output"]
 first, second = Gaussian(A, m), Gaussian(B, b)
 sums = first.sample(draw(1_000_000, 2, seed=13)) + second.sample(draw(1_000_000, 3, seed=14))
-equation("02.18", torch.cov(sums.T), A @ A.T + B @ B.T, rtol=6e-3)
+equation("02.18", (sums.mean(0), torch.cov(sums.T)), (m + b, A @ A.T + B @ B.T), rtol=6e-3)
 
 
 # %% [markdown]
@@ -902,7 +904,7 @@ print("same mean and covariance:", torch.allclose(law.cov, short.cov) and torch.
 def root_of(cov: Tensor) -> Tensor:
     """Return a square map A, (d, d), with A A^T = cov, in the dtype of cov.
 
-    cov  a covariance (d, d): symmetric, no negative eigenvalue, possibly singular; its entries may be tiny (1e-6) or large
+    cov  a covariance (d, d): symmetric, eigenvalues not negative (but for rounding), some perhaps 0; its entries may be tiny or large
     """
     ### BEGIN SOLUTION
     values, vectors = torch.linalg.eigh(cov)
@@ -1003,7 +1005,7 @@ equation(
 #
 # $$x\mid y\;\sim\;N\bigl(\mu+G(y-\mu),\;(I-G)\Sigma\bigr). \tag{02.25}$$
 #
-# <details><summary>Why is the covariance of $r$ equal to $(I-G)\Sigma$?</summary>
+# <details><summary>Why is the covariance of r equal to (I - G) Σ?</summary>
 #
 # $r$ is uncorrelated with $y$, so $\operatorname{Cov}(r,r)=\operatorname{Cov}(r,\;x-\mu-G(y-\mu))=\operatorname{Cov}(r,x)-\operatorname{Cov}(r,y)\,G^\top=\operatorname{Cov}(r,x)$. And $\operatorname{Cov}(r,x)=\operatorname{Cov}(x,x)-G\operatorname{Cov}(y,x)=\Sigma-G\Sigma$, because $\operatorname{Cov}(y,x)=\operatorname{Cov}(x+\text{noise},x)=\Sigma$. ∎
 # </details>
@@ -1031,7 +1033,7 @@ equation("02.25", moments_on(plane, log_prior + log_likelihood), (mu + G @ (seen
 posterior = condition(Gaussian.from_moments(mu, cov), seen, Q)
 close = (y - seen).abs().amax(1) < 0.1
 plotting.scatter(
-    {"x, all draws": x[:1500], "x of draws with y near the cross": x[close][:400], "seen: y": seen.repeat(40, 1) + torch.cat([torch.stack([line(-0.25, 0.25, 20), torch.zeros(20).double()], 1), torch.stack([torch.zeros(20).double(), line(-0.25, 0.25, 20)], 1)])},
+    {"x, all draws": x[:1000], "x of draws with y near the cross": x[close][:200], "seen: y": seen.repeat(40, 1) + torch.cat([torch.stack([line(-0.25, 0.25, 20), torch.zeros(20).double()], 1), torch.stack([torch.zeros(20).double(), line(-0.25, 0.25, 20)], 1)])},
     ellipses={"prior": (mu, cov), "posterior, by the formula": (posterior.mean, posterior.cov)}, limits=(-4, 5, -4, 5), xlabel="x₁", ylabel="x₂",
     alt="Draws of the prior; among those whose observation fell near the cross, x lies in a smaller ellipse between the prior's mean and the observation, as the formula says",
 )  # fmt: skip
@@ -1051,14 +1053,15 @@ log_weights = -0.5 * ((points[:, 0] - mu1) / s) ** 2 - 0.5 * ((y1 - points[:, 0]
 centre, variance = moments_on(points, log_weights)
 formula = ((tau**2 * mu1 + s**2 * y1) / (s**2 + tau**2), 1 / (1 / s**2 + 1 / tau**2))
 print(f"posterior mean {formula[0]:.3f}, standard deviation {math.sqrt(formula[1]):.3f}")
-equation("02.26", (centre[0], variance[0, 0]), formula)
+product_form = s**2 * tau**2 / (s**2 + tau**2)
+equation("02.26", (centre[0], variance[0, 0], variance[0, 0]), (*formula, product_form))
 
 
 # %% [markdown]
 # Look how the posterior moves when the observation gets worse. Which of the two does it resemble at the ends?
 
 # %%
-grid = line(-2, 4.5, 400)
+grid = line(-2.5, 7, 400)
 pictures = []
 for noise_std in (0.2, 0.8, 3.0):
     law = condition(Gaussian.spherical(f64([mu1]), s), f64([y1]), f64([[noise_std**2]]))
@@ -1079,8 +1082,8 @@ beside(*pictures)
 # (Engineers call this the update of the Kalman filter.) Here $H=[1\;\;0]$ observes the first coordinate only; on the grid as before. The second coordinate learns from it too, because the two are correlated.
 
 # %% tags=["nbval-check-output"]
-H, y1, q = f64([[1.0, 0.0]]), f64([2.0]), f64([[0.1]])
-G = cov @ H.T @ torch.linalg.inv(H @ cov @ H.T + q)
+H, y1, Q1 = f64([[1.0, 0.0]]), f64([2.0]), f64([[0.1]])
+G = cov @ H.T @ torch.linalg.inv(H @ cov @ H.T + Q1)
 by_formula = (mu + G @ (y1 - H @ mu), (torch.eye(2) - G @ H) @ cov)
 by_bayes = moments_on(plane, log_prior - 0.5 * (y1 - plane @ H.T).square().sum(1) / 0.1)
 print(
@@ -1090,7 +1093,7 @@ equation("02.27", by_bayes, by_formula)
 
 
 # %% [markdown]
-# <details><summary><b>Question.</b> What do the formulas give for an observation without noise (Q = 0, H = I)? And for infinitely much noise? And if $x$ has no spread at all?</summary>
+# <details><summary><b>Question.</b> What do the formulas give for an observation without noise (Q = 0, H = I)? And for infinitely much noise? And if x has no spread at all?</summary>
 #
 # Without noise $G=I$: the mean is $y$, the covariance 0; you know $x$. With enormous noise $G\to0$: you keep the prior. With $\Sigma=0$ the gain is 0 too: you knew before, and no observation changes your mind. If *both* are 0, $G=0\cdot0^{-1}$ has no value: you are certain of two different things. The library refuses.
 # </details>
@@ -1312,7 +1315,7 @@ check("02.8", kl_general)
 #
 # *Add noise to every point of a cloud, and its density is smeared out by a bell: noise on the points is blur on the density.*
 #
-# Property (c) did not need the first plank to be Gaussian. Let $x_0$ have *any* law, with density $p$ (or be any finite set of points), and let $x_t=x_0+\sigma e$. Add up all $x_0$ that could have led to $x_t$:
+# Property (c) did not need the first plank to be Gaussian. Let $x_0$ have *any* law, with density $p$ (or be any finite set of points), and let $x_t=x_0+\sigma e$. (From notebook 03 on, the noise that is added to a picture is written $\varepsilon$, as in the papers.) Add up all $x_0$ that could have led to $x_t$:
 #
 # $$p_\sigma(x_t)=\int p(x_0)\;N(x_t;\,x_0,\sigma^2I)\,\mathrm dx_0. \tag{02.33}$$
 #
@@ -1492,22 +1495,23 @@ print(f"{'(held-back digits':30s} nearest training digit at {float(nearest(held_
 
 
 # %% [markdown]
-# And yet, by construction, the mean and the covariance are *right*: all 784 means and all 307,720 covariances. **A shared mean and a shared covariance are not a shared law.** Where is the difference? Not in any pair of pixels' correlation. Look at three other things.
+# The smears are nearer to the digits than anything random before them, and still far from the floor. And yet, by construction, the mean and the covariance are *right*: all 784 means and all 307,720 covariances. **A shared mean and a shared covariance are not a shared law.** Where is the difference? Not in any pair of pixels' correlation. Look at three other things.
 #
 # *First, single pixels.* Digits are black or white; a Gaussian pixel is anything.
 
 # %%
+middle = {"digits": train[:count, 0, 10:18, 10:18].double(), "one Gaussian": smears[:, 0, 10:18, 10:18].double()}
 plotting.histograms(
-    {"digits": X[:count, 350:434], "one Gaussian": smears.flatten(1)[:, 350:434]}, limits=(-3, 3), bins=80, xlabel="pixel value (three rows in the middle)",
+    middle, limits=(-3, 3), bins=61, xlabel="value of the 8 x 8 pixels in the middle",
     alt="Pixel values in the middle of the picture: digits pile up at -1 and 1, the Gaussian's pixels form one broad bell reaching beyond both",
 )  # fmt: skip
 
 
 # %% tags=["nbval-check-output"]
-for name, values_of in {"digits": X[:count], "one Gaussian": fitted.sample(draw(count, 784, seed=36))}.items():
-    ends = (values_of.abs() - 1).abs() < 0.1
+for name, pixels in middle.items():
+    ends = (pixels.abs() - 1).abs() < 0.1
     print(
-        f"{name:12s}: mean {float(values_of.mean()):.2f}, variance {float(values_of.var()):.2f}, pixels within 0.1 of black or white {100 * float(ends.double().mean()):.0f} %, beyond {100 * float((values_of.abs() > 1.1).double().mean()):.0f} %"
+        f"{name:12s}: mean {float(pixels.mean()):.2f}, variance {float(pixels.var()):.2f}, within 0.1 of black or white {100 * float(ends.double().mean()):.0f} %, beyond {100 * float((pixels.abs() > 1.1).double().mean()):.0f} %"
     )
 
 
@@ -1564,6 +1568,48 @@ plotting.image_grid(
 # %% [markdown]
 # A Gaussian believes that two digits laid over each other make a better digit than either. It cannot believe otherwise: its hill has one top. Digits are many thin ridges with nothing between them.
 #
+# ### What it is good for: property (d)
+#
+# Bad at *drawing* digits, the Gaussian is not bad at *cleaning* them, because cleaning can lean on what is seen. Add noise of standard deviation 1 to digits, $y=x+\sigma e$, and condition the fitted Gaussian on the noisy picture, (02.25) with $Q=\sigma^2I$. Its posterior mean $\hat x=m+G(y-m)$ is one matrix product. Along each eigenvector of $\Sigma$ it keeps the share $\lambda/(\lambda+\sigma^2)$: directions in which digits vary a lot are believed, the others are taken for noise. Look at the middle row before you read on: what does it get right, and what is missing?
+
+# %%
+kept = values.clamp(min=0) / (values.clamp(min=0) + 1.0**2)  # the gain along each eigenvector, for sigma = 1
+
+
+def affine_denoiser(y):
+    return mean + ((y - mean) @ V * kept) @ V.T
+
+
+clean = held_back[:10].double().flatten(1)
+noisy = clean + draw(10, 784, seed=38)
+plotting.image_grid(
+    to_unit(torch.cat([noisy, affine_denoiser(noisy), clean]).reshape(-1, 1, 28, 28)), ncols=10, row_labels=["noisy", "Gaussian's guess", "clean"],
+    alt="Ten digits drowned in noise, the guesses of the fitted Gaussian, soft but readable, and the clean digits",
+)  # fmt: skip
+
+
+# %% [markdown]
+# The error of this guess needs no Gaussian digits. The residual's covariance was computed from covariances only, so for *any* law with this mean and this covariance
+#
+# $$\mathbb E\lVert x-\hat x\rVert^2=\operatorname{tr}\bigl((I-G)\Sigma\bigr)=\sum_i\frac{\lambda_i\,\sigma^2}{\lambda_i+\sigma^2}. \tag{02.37}$$
+#
+# (The trace is the sum of the eigenvalues; those of $(I-G)\Sigma$ are $\bigl(1-\frac{\lambda}{\lambda+\sigma^2}\bigr)\lambda$.) It is the best that an *affine* denoiser can do (Wiener). The check noises all training digits and measures.
+
+# %% tags=["nbval-check-output"]
+errors = [
+    (part - affine_denoiser(part + draw(len(part), 784, seed=44 + k))).square().sum(1)
+    for k, part in enumerate(X.split(3000))
+]
+measured = torch.cat(errors).mean()
+print(
+    f"squared error per pixel: noisy 1.000, the Gaussian's guess {float(measured) / 784:.3f}, the mean digit {float(values.sum()) / 784:.3f}"
+)
+equation("02.37", measured, (values.clamp(min=0) * (1 - kept)).sum(), rtol=5e-3)
+
+
+# %% [markdown]
+# So the same two moments make a hopeless painter and a decent cleaner. Keep the second talent in mind: at the end of this page it will be all we need.
+#
 # ### More Gaussians?
 #
 # Give each of the ten kinds its own Gaussian, and toss a ten-sided coin: a mixture.
@@ -1594,7 +1640,7 @@ for name, images in rows.items():
 #
 # Let $x_s=x_0+\sigma_se$ and, later, $x_t=x_s+\sqrt{\sigma_t^2-\sigma_s^2}\;e'$, with $\sigma_s<\sigma_t$. Going back means to draw from the law of $x_s$ given $x_t$; write $q(x_s\mid x_t)$ for it. Bayes' rule (02.23), for densities:
 #
-# $$q(x_s\mid x_t)=\frac{p_{\sigma_s}(x_s)\;N\bigl(x_t;\,x_s,\,\sigma_t^2-\sigma_s^2\bigr)}{p_{\sigma_t}(x_t)}. \tag{02.37}$$
+# $$q(x_s\mid x_t)=\frac{p_{\sigma_s}(x_s)\;N\bigl(x_t;\,x_s,\,\sigma_t^2-\sigma_s^2\bigr)}{p_{\sigma_t}(x_t)}. \tag{02.38}$$
 #
 # The denominator is the noised density itself, by (c). The check goes another way round, through the data. *If $x_0$ were known*, this would be property (d): the prior of $x_s$ is $N(x_0,\sigma_s^2)$, and $x_t$ observes it with noise of variance $\sigma_t^2-\sigma_s^2$. The gain is $G=\sigma_s^2/\sigma_t^2$, so the posterior is $N\bigl(x_0+G(x_t-x_0),\,(1-G)\sigma_s^2\bigr)$.
 # And which point $x_0$ was is a discrete question, with Bayes' answer: each point's probability is proportional to $N(x_t;x_0,\sigma_t^2)$. The mixture of the two posteriors must be the same law.
@@ -1611,7 +1657,7 @@ G, points = (sigma_s / sigma_t) ** 2, f64([-1.0, 1.0])
 which = torch.softmax(-0.5 * ((x_t - points) / sigma_t) ** 2, 0)
 given_x0 = normal(at[:, None], points + G * (x_t - points), math.sqrt(1 - G) * sigma_s)  # one column for each x_0
 print(f"probability that the data point was 1: {float(which[1]):.3f}")
-equation("02.37", by_rule, given_x0 @ which)
+equation("02.38", by_rule, given_x0 @ which)
 
 
 # %% [markdown]
@@ -1650,7 +1696,7 @@ for sigma_s in (0.2, 0.4, 0.6, 0.8, 0.9, 0.97):
 #
 # Which Gaussian? Take its mean and variance from the mixture above. Let $\hat x_0$ and $\hat v_0$ be mean and variance of $x_0$ given $x_t$: the best guess of the data point, and how uncertain it is. The mixture's components have the means $x_0+G(x_t-x_0)=(1-G)\,x_0+G\,x_t$. So, "within" plus "between" (02.19):
 #
-# $$\mathbb E[x_s\mid x_t]=\hat x_0+G\,(x_t-\hat x_0),\qquad\operatorname{Var}(x_s\mid x_t)=(1-G)\,\sigma_s^2+(1-G)^2\,\hat v_0. \tag{02.38}$$
+# $$\mathbb E[x_s\mid x_t]=\hat x_0+G\,(x_t-\hat x_0),\qquad\operatorname{Var}(x_s\mid x_t)=(1-G)\,\sigma_s^2+(1-G)^2\,\hat v_0. \tag{02.39}$$
 #
 # The check compares with moments taken on the grid from Bayes' rule.
 
@@ -1668,11 +1714,11 @@ step_mean, step_std = gaussian_step(x_t[None], 0.6, 1.0, f64([-1, 1]), f64([0.5,
 centre, variance = moments_on(
     grid[:, None], (two_points_density(grid, 0.6) * normal(x_t, grid, 0.8)).clamp(min=1e-300).log()
 )
-equation("02.38", (step_mean, step_std**2), (centre, variance[0]))
+equation("02.39", (step_mean, step_std**2), (centre, variance[0]))
 
 
 # %% [markdown]
-# Now the experiment, with harder data: five points on the line, at uneven places and with uneven shares. Start in a wide Gaussian, at $\sigma=5$, and walk down to $\sigma=0.01$ in $n$ steps, each a draw: mean plus standard deviation times $e$. With one step the result is close to one Gaussian. With many? Look at *where* the samples are, and at the *heights* of the peaks (the black dashes are the true shares).
+# Now the experiment, with harder data: five points on the line, at uneven places and with uneven shares. Start in a wide Gaussian, at $\sigma=5$, and walk down to $\sigma=0.01$ in $n$ steps, each a draw: mean plus standard deviation times $e$. With one step the result is close to one Gaussian. With many? Look at *where* the samples are, and then, in the bars, at *how many* there are at each data point.
 
 # %%
 points, shares = f64([-2.0, -1.4, 0.0, 0.4, 2.0]), f64([0.30, 0.10, 0.25, 0.05, 0.30])
@@ -1690,14 +1736,22 @@ def walk_back(n, count=20_000):
 
 # %%
 walks = {n: walk_back(n) for n in (1, 3, 10, 100)}
-across, height = torch.stack([points - 0.1, points + 0.1, points + torch.nan], 1), (shares / 0.06)[:, None].expand(5, 3)
-beside(*[plotting.histograms({"samples": x}, lines={"true": (across.flatten(), height.flatten())}, limits=(-3, 3), bins=100, title=f"{n} step{'s' if n > 1 else ''}", xlabel="x", size=(2.8, 2.8), alt=f"Samples after {n} Gaussian steps back from noise, with the true shares of the five data points as dashes") for n, x in walks.items()])  # fmt: skip
+beside(*[plotting.histograms({"samples": x}, limits=(-3, 3), bins=120, title=f"{n} step{'s' if n > 1 else ''}", xlabel="x", size=(2.8, 2.8), alt=f"Samples after {n} Gaussian steps back from noise") for n, x in walks.items()])  # fmt: skip
+
+
+# %%
+nearest_point = {n: (x[:, None] - points).abs().argmin(1) for n, x in walks.items()}
+found_shares = {n: torch.bincount(index, minlength=5) / len(index) for n, index in nearest_point.items()}
+plotting.bars(
+    {"data": shares} | {f"{n} step{'s' if n > 1 else ''}": s for n, s in found_shares.items()}, labels=[f"{p:g}" for p in points.tolist()], xlabel="data point", ylabel="share of samples nearest to it",
+    alt="Shares of the samples at each of the five data points: after 1 and 3 steps far too even, after 10 close to the data's, after 100 equal to them", size=(7, 3.2),
+)  # fmt: skip
 
 
 # %% tags=["nbval-check-output"]
 for n, x in walks.items():
-    distance, nearest_point = (x[:, None] - points).abs().min(1)
-    wrong = 0.5 * (torch.bincount(nearest_point, minlength=5) / len(x) - shares).abs().sum()
+    distance = (x[:, None] - points).abs().amin(1)
+    wrong = 0.5 * (found_shares[n] - shares).abs().sum()
     print(
         f"{n:3d} Gaussian steps: {100 * float((distance < 0.05).double().mean()):5.1f} % within 0.05 of a data point, {100 * float(wrong):4.1f} % at the wrong one; mean {float(x.mean()):.1f}, variance {float(x.var()):.1f}"
     )
