@@ -105,12 +105,13 @@ def sum_and_chain(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, step
 
 
 def _chain_cases(g: Generator) -> list[Case]:
-    def case(name: str, d: int, steps: int, A: Tensor | None = None, b: Tensor | None = None, **options: bool) -> Case:
-        parts = _draw(g, d), _covariance(g, d), _draw(g, d), _covariance(g, d, 0.5), 0.8 * _draw(g, d, d)
-        mu, cov, drawn_b, Q, drawn_A = parts
-        return Case(
-            name, (mu, cov, drawn_b if b is None else b, Q, drawn_A if A is None else A, steps), **options
-        )  # fmt: skip
+    def case(
+        name: str, d: int, steps: int, A: Tensor | None = None, b: Tensor | None = None, float32: bool = False
+    ) -> Case:
+        mu, cov, drawn_b, Q = _draw(g, d), _covariance(g, d), _draw(g, d), _covariance(g, d, 0.5)
+        drawn_A = 0.8 * _draw(g, d, d)
+        args = (mu, cov, drawn_b if b is None else b, Q, drawn_A if A is None else A, steps)
+        return Case(name, args, float32=float32)
 
     return [
         case("no step", 2, 0),

@@ -132,6 +132,23 @@ LOG_NORMAL = (
         "Where is m? The density is highest at x = m, not at 0.",
     ),
     Mutant(
+        lambda x, m, sigma: _log_normal()(x, m, sigma) / x.shape[1],
+        "You average over the coordinates. The logarithm of a product is a sum.",
+        agrees_on=("one dimension",),
+    ),
+    Mutant(
+        lambda x, m, sigma: -0.5 * ((x - m) / sigma) ** 2 - math.log(sigma) - 0.5 * LOG_2PI,
+        "These are the log densities of the single coordinates, (N, d). What does independence make of them?",
+    ),
+    Mutant(
+        _log_normal(last=lambda value: value[:, None]),
+        "One number a point, in a tensor of shape (N,): the dimension that was summed over should be gone.",
+    ),
+    Mutant(
+        _log_normal(normaliser=lambda d, sigma: d * (math.log(sigma) + 0.5 * math.log(math.pi))),
+        "The area under exp(-x**2 / 2) is the root of 2 pi; that of pi belongs to exp(-x**2).",
+    ),
+    Mutant(
         _log_normal(last=torch.exp),
         "This is the density itself. Its logarithm is asked for; in 784 dimensions the density would underflow to 0.",
     ),
@@ -200,6 +217,14 @@ MOMENTS = (
         "torch.cov takes the columns of A for samples and estimates. A is not data: derive the covariance of A e.",
     ),
     Mutant(
+        _moments(cov=lambda A, m: A.square().sum(1)),
+        "These are the variances, (d,). The covariance is a matrix: what stands beside its diagonal?",
+    ),
+    Mutant(
+        _moments(cov=lambda A, m: torch.corrcoef(A @ A.T).reshape(len(m), len(m))),
+        "Correlations have no units; and corrcoef takes its argument for data. The covariance is asked for.",
+    ),
+    Mutant(
         _moments(mean=lambda A, m: torch.zeros_like(m)),
         "The noise has mean 0. Is m still there once it is averaged away?",
         agrees_on=("m = 0",),
@@ -253,6 +278,19 @@ COMPOSED = (
     Mutant(
         lambda A, m, B, b: (A @ B, A @ b + m),
         "This applies A and m once. They are to be applied twice.",
+    ),
+    Mutant(
+        lambda A, m, B, b: (2 * A @ B, 2 * (A @ b + m)),
+        "Twice the map is not the map applied twice.",
+    ),
+    Mutant(
+        _composed(translation=lambda A, m, b: A @ b + m),
+        "The map is that of two rounds, but the translation has made only one.",
+    ),
+    Mutant(
+        _composed(translation=lambda A, m, b: A @ A @ (b + m)),
+        "Which of the two A does the first m go through, and which does the second m go through?",
+        agrees_on=("m = 0",),
     ),
     Mutant(
         _composed(translation=lambda A, m, b: b + 2 * m),
@@ -450,6 +488,18 @@ SUM_AND_CHAIN = (
     Mutant(
         _sum_and_chain(total=lambda mu, cov, b, Q: (mu + b, (cov + Q) / 2)),
         "Covariances of independent draws add. You averaged them.",
+    ),
+    Mutant(
+        _sum_and_chain(total=lambda mu, cov, b, Q: (mu + b, (cov.sqrt() + Q.sqrt()) ** 2)),
+        "Standard deviations do not add, variances do: a hypotenuse is shorter than its two sides together.",
+    ),
+    Mutant(
+        lambda mu, cov, b, Q, A, steps: (
+            (A @ mu + b, A @ cov @ A.T + Q),
+            _sum_and_chain()(mu, cov, b, Q, A, steps)[1],
+        ),
+        "The sum is x + noise, without A. Only the chain maps.",
+        agrees_on=(IDENTITY,),
     ),
     Mutant(
         _sum_and_chain(total=lambda mu, cov, b, Q: (mu, cov + Q)),

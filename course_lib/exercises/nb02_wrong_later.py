@@ -51,6 +51,19 @@ ROOT = (
         "The extra 1e-8 on the diagonal is not harmless: it gives the flat direction a spread, and is a percent of a "
         "variance of 1e-6. Find a root that needs no help.",
     ),
+    *(
+        Mutant(
+            _jitter(size),
+            f"A bit of extra variance makes Cholesky run, but {size:g} is a lot beside a narrow Gaussian, and flat "
+            "directions get a spread. Find a root that needs no help.",
+        )
+        for size in (1e-3, 1e-4, 1e-5)
+    ),
+    Mutant(
+        lambda cov: cov.abs().sqrt(),
+        "The root of a matrix is not the root of its entries, with or without their signs: see what your A A^T is.",
+        agrees_on=("one dimension", "diagonal", "the identity"),
+    ),
     Mutant(
         lambda cov: cov.sqrt(),
         "The root of a matrix is not the root of its entries. Along which axes does the matrix become a list "
@@ -230,6 +243,10 @@ CONDITION = (
         agrees_on=("one dimension, H = 1", "H = I, prior and noise equally wide"),
     ),
     Mutant(
+        _condition(cov=lambda cov, G, H, Q: G @ Q @ G.T),
+        "The residual has two parts: the noise that the gain lets in, and what is kept of x. One of them is missing.",
+    ),
+    Mutant(
         _condition(cov=lambda cov, G, H, Q: G @ H @ cov),
         "This is the part of the covariance that the observation explains. What remains?",
         agrees_on=("H = I, prior and noise equally wide",),
@@ -315,6 +332,26 @@ KL_SPHERICAL = (
     Mutant(
         _spherical(lambda d, shift, p, q: d * math.log(q / p) + (d * p + shift.square().sum()) / (2 * q) - d / 2),
         "Squared distances are compared with variances, not with standard deviations.",
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: _right(d, shift, p, q) + shift.square().sum() / (2 * q**2)),
+        "The widths are right, but the distance of the means lacks the half that its exponent has.",
+        agrees_on=(MEANS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: _right(d, shift, p, q) - 0.5 * d * math.log(q / p)),
+        "The half in front of a logarithm belongs to variances. For log(sigma_q / sigma_p) there is none.",
+        agrees_on=(WIDTHS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: d * math.log(q / p) + shift.square().sum() / (2 * q**2)),
+        "The two exponents cancel only where the widths are equal. What is the mean of |x - mu_p|^2 in units of q?",
+        agrees_on=(WIDTHS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: (_right(d, shift, p, q) + _right(d, shift, q, p)) / 2),
+        "This is the mean of both directions. The divergence asked for is not symmetric: p pays, with q's code.",
+        agrees_on=(WIDTHS,),
     ),
     Mutant(
         _spherical(lambda d, shift, p, q: 0.5 * d * math.log(q / p) + (d * p + shift.square().sum()) / (2 * q) - d / 2),
@@ -464,6 +501,37 @@ KL_GENERAL = (
         _general(spread=lambda p, q: torch.linalg.solve(q, p).sum()),
         "You sum over all entries of Sigma_q^-1 Sigma_p. A trace is the sum of its diagonal.",
         agrees_on=(LINE, DIAGONAL, NARROW, SAME_COV),
+    ),
+    Mutant(
+        _general(spread=lambda p, q: torch.trace(_inverse(q)) * torch.trace(p)),
+        "The trace of a product is not the product of the traces. Multiply the matrices first.",
+        agrees_on=(LINE,),
+    ),
+    Mutant(
+        _general(spread=lambda p, q: torch.trace(torch.linalg.solve(q, p)) + len(p) - 1),
+        "For p = q in d dimensions the divergence is 0. Is it with what you subtract?",
+        agrees_on=(LINE,),
+    ),
+    Mutant(
+        _general(squared=lambda shift, p, q: _shift(shift, p, q).sqrt()),
+        "The distance of the means enters squared: the exponent of a Gaussian has no root.",
+        agrees_on=(SAME_MEAN,),
+    ),
+    Mutant(
+        _general(squared=lambda shift, p, q: (shift**2 / q.diagonal()).sum()),
+        "Dividing by the variances alone is right for independent coordinates. Where q's are correlated, "
+        "invert Sigma_q.",
+        agrees_on=(LINE, DIAGONAL, NARROW, SAME_MEAN),
+    ),
+    Mutant(
+        _general(dets=lambda p, q: 0.5 * _dets(p, q)),
+        "The log determinants are halved twice.",
+        agrees_on=(SAME_COV,),
+    ),
+    Mutant(
+        _general(dets=lambda p, q: torch.log(torch.trace(q) / torch.trace(p))),
+        "The normaliser holds the determinant, a volume: the product of the eigenvalues, not their sum.",
+        agrees_on=(LINE, SAME_COV),
     ),
     Mutant(
         _general(spread=lambda p, q: torch.trace(q @ p)),

@@ -1718,7 +1718,7 @@ equation("02.39", (step_mean, step_std**2), (centre, variance[0]))
 
 
 # %% [markdown]
-# Now the experiment, with harder data: five points on the line, at uneven places and with uneven shares. Start in a wide Gaussian, at $\sigma=5$, and walk down to $\sigma=0.01$ in $n$ steps, each a draw: mean plus standard deviation times $e$. With one step the result is close to one Gaussian. With many? Look at *where* the samples are, and then, in the bars, at *how many* there are at each data point.
+# Now the experiment, with harder data: five points on the line, at uneven places and with uneven shares. Start in a wide Gaussian, at $\sigma=5$, and walk down to $\sigma=0.01$ in $n$ steps, each a draw: mean plus standard deviation times $e$. With one step the result is close to one Gaussian. With many? Look at *where* the samples are; the second figure asks whether there are *as many as there should be* at each data point.
 
 # %%
 points, shares = f64([-2.0, -1.4, 0.0, 0.4, 2.0]), f64([0.30, 0.10, 0.25, 0.05, 0.30])
@@ -1740,21 +1740,29 @@ beside(*[plotting.histograms({"samples": x}, limits=(-3, 3), bins=120, title=f"{
 
 
 # %%
-nearest_point = {n: (x[:, None] - points).abs().argmin(1) for n, x in walks.items()}
-found_shares = {n: torch.bincount(index, minlength=5) / len(index) for n, index in nearest_point.items()}
-plotting.bars(
-    {"data": shares} | {f"{n} step{'s' if n > 1 else ''}": s for n, s in found_shares.items()}, labels=[f"{p:g}" for p in points.tolist()], xlabel="data point", ylabel="share of samples nearest to it",
-    alt="Shares of the samples at each of the five data points: after 1 and 3 steps far too even, after 10 close to the data's, after 100 equal to them", size=(7, 3.2),
+def wrong_share(x):
+    """The share of samples that would have to move to another data point for the shares to be right."""
+    counts = torch.bincount((x[:, None] - points).abs().argmin(1), minlength=5)
+    return float(0.5 * (counts / len(x) - shares).abs().sum())
+
+
+counts = (1, 2, 3, 5, 10, 20, 50, 100)
+by_chance = float(
+    (0.5 * (shares * (1 - shares) * 2 / math.pi / 20_000).sqrt()).sum()
+)  # mean of |normal| is sqrt(2 / pi) std
+plotting.curves(
+    {"n Gaussian steps": [wrong_share(walk_back(n)) for n in counts], "20,000 draws from the data": [by_chance] * len(counts)}, x=counts, markers=True,
+    xscale="log", yscale="log", xlabel="n", ylabel="share at the wrong data point", alt="The share of samples at the wrong data point falls from a quarter with one step to the level of pure chance with a hundred",
 )  # fmt: skip
 
 
 # %% tags=["nbval-check-output"]
 for n, x in walks.items():
-    distance = (x[:, None] - points).abs().amin(1)
-    wrong = 0.5 * (found_shares[n] - shares).abs().sum()
+    close = ((x[:, None] - points).abs().amin(1) < 0.05).double().mean()
     print(
-        f"{n:3d} Gaussian steps: {100 * float((distance < 0.05).double().mean()):5.1f} % within 0.05 of a data point, {100 * float(wrong):4.1f} % at the wrong one; mean {float(x.mean()):.1f}, variance {float(x.var()):.1f}"
+        f"{n:3d} Gaussian step{'s' if n > 1 else ' '}: {100 * float(close):5.1f} % within 0.05 of a data point, {100 * wrong_share(x):4.1f} % at the wrong one; mean {float(x.mean()):.1f}, variance {float(x.var()):.1f}"
     )
+print(f"20,000 draws from the data: {100 * by_chance:.1f} % at the wrong one, by chance")
 
 
 # %% [markdown]
