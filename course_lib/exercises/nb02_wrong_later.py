@@ -534,6 +534,24 @@ KL_GENERAL = (
         agrees_on=(LINE, SAME_COV),
     ),
     Mutant(
+        _general(spread=lambda p, q: _spread(q, p), squared=lambda shift, p, q: _shift(shift, q, p)),
+        "Trace and distance use p's ruler. The mean is taken over p, but it is q's exponent whose mean is taken.",
+        agrees_on=(SAME_COV,),
+    ),
+    Mutant(
+        _general(
+            spread=lambda p, q: (p.diagonal() / q.diagonal()).sum(),
+            squared=lambda shift, p, q: (shift**2 / q.diagonal()).sum(),
+        ),
+        "A matrix is not inverted by dividing by its diagonal: in the trace and in the distance the "
+        "correlations count.",
+        agrees_on=(LINE, DIAGONAL, NARROW),
+    ),
+    Mutant(
+        _general(dets=lambda p, q: torch.exp(_dets(p, q))),
+        "The quotient of the determinants stands under a logarithm: log densities are compared.",
+    ),
+    Mutant(
         _general(spread=lambda p, q: torch.trace(q @ p)),
         "In the trace, Sigma_q has to be inverted: p's spread is compared with q's.",
     ),

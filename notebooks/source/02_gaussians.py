@@ -388,13 +388,13 @@ plotting.histograms(
 
 
 # %% [markdown]
-# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, a point on a sphere of radius 28.
+# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, a point within a few per cent of a sphere of radius 28.
 # This is why notebook 05 walks *on the sphere* when it interpolates between two noises, and why the most probable picture (the peak) is typically not a *typical* picture.
 #
 # <details><summary><b>Question.</b> Two independent noise images: how far apart are they? And what is the angle between them?</summary>
 #
 # Their difference has independent coordinates of variance $1+1=2$ (property (b) below), so the squared distance is about $2d$: they are $\sqrt{2d}\approx39.6$ apart. By Pythagoras, two vectors of length $\sqrt d$ at distance $\sqrt{2d}$ are at a right angle. In high dimensions, independent noises are all
-# equally long and all perpendicular to each other. Check with `a, b = draw(2, 784, seed=1)`.
+# nearly equally long, and nearly perpendicular to each other. Check with `a, b = draw(2, 784, seed=1)`.
 # </details>
 
 # %% [markdown]
@@ -710,7 +710,7 @@ check("02.3", composed)
 #
 # $$x+y=[\,A\;\;B\,]\begin{bmatrix}e\\e'\end{bmatrix}+(m+b),\qquad[\,A\;\;B\,][\,A\;\;B\,]^\top=AA^\top+BB^\top. \tag{02.18}$$
 #
-# Means add, covariances add. (Standard deviations do not: on the line, $\sqrt{\sigma^2+\tau^2}$, a hypotenuse.) Here is why non-square maps were allowed. The check measures the covariance of sums of a million pairs.
+# Means add, covariances add. (Standard deviations do not: on the line, $\sqrt{\sigma^2+\tau^2}$, a hypotenuse.) Here is why non-square maps were allowed; the library's `add` does exactly this. The check measures the covariance of sums of a million pairs.
 
 # %% tags=["nbval-check-output"]
 first, second = Gaussian(A, m), Gaussian(B, b)
@@ -1386,7 +1386,7 @@ for s in (0.1, 0.3, 1.0, 2.0):
 
 
 # %% [markdown]
-# **Any data, under enough noise, are a Gaussian cloud**, nearly: that is one end of a diffusion model, and the only distribution there that we have to be able to sample. The other end is the data. The explorer shows the points and their density side by side, and a cut through the density; with the arrows ("score") switched on, it shows the direction in which the density grows. They will carry notebook 06.
+# **Any data, under enough noise, are nearly a Gaussian cloud**: that is one end of a diffusion model, and the only distribution there that we have to be able to sample. The other end is the data. The explorer shows the points and their density side by side, and a cut through the density; with the arrows ("score") switched on, it shows the direction in which the density grows. They will carry notebook 06.
 
 # %%
 noise_as_convolution()
@@ -1438,7 +1438,7 @@ for name, images in rows.items():
 #
 # $$m=\frac1N\sum_nx_n,\qquad\Sigma=\frac1N\sum_n(x_n-m)(x_n-m)^\top. \tag{02.35}$$
 #
-# (Among all Gaussians it is also the one of highest likelihood.) The check: along any direction $u$ the variance of the digits must be $u^\top\Sigma u$. It measures ten random directions.
+# (Where $\Sigma$ has full rank, it is also the Gaussian of highest likelihood.) The check: along any direction $u$ the variance of the digits must be $u^\top\Sigma u$. It measures ten random directions.
 
 # %% tags=["nbval-check-output"]
 X = train.double().flatten(1)
@@ -1636,7 +1636,7 @@ for name, images in rows.items():
 #
 # ### Why many small Gaussian steps will do better
 #
-# Here is the idea of the whole course, on the smallest data set there is: two points, $x_0=\pm1$, equally likely, on the line. One Gaussian with their moments is $N(0,1)$, and hardly ever near a point. Instead, walk: noise them little by little, and *undo* the noise little by little, every undoing step a draw from a Gaussian.
+# Here is the idea of the whole course, on the smallest data set there is: two points, $x_0=\pm1$, equally likely, on the line. One Gaussian with their moments is $N(0,1)$, a smear over both. Instead, walk: noise them little by little, and *undo* the noise little by little, every undoing step a draw from a Gaussian.
 #
 # Let $x_s=x_0+\sigma_se$ and, later, $x_t=x_s+\sqrt{\sigma_t^2-\sigma_s^2}\;e'$, with $\sigma_s<\sigma_t$. Going back means to draw from the law of $x_s$ given $x_t$; write $q(x_s\mid x_t)$ for it. Bayes' rule (02.23), for densities:
 #
@@ -1789,7 +1789,7 @@ print(f"20,000 draws from the data: {100 * by_chance:.1f} % at the wrong one, by
 #
 # **What still hurts**
 #
-# * *How much noise, and when?* In the walk above we just added noise, and the numbers grew: at $\sigma=3$ a pixel is no longer between $-1$ and 1, and a network dislikes that. Could we shrink while we add, so that the size stays the same? Which sequence of steps is good?
+# * *How much noise, and when?* In the walk above we just added noise, and the numbers grew: at $\sigma=5$ a pixel is no longer between $-1$ and 1, and a network dislikes that. Could we shrink while we add, so that the size stays the same? Which sequence of steps is good?
 # * *The way back could be computed because the data were five points.* Given $x_0$, the step back is property (d), for pictures too. That, and the schedule, is notebook 03.
 # * *What does a chain of wrong guesses cost, in nats?* That is notebook 04, and property (f) is its currency.
 #
