@@ -272,9 +272,10 @@ def chain(x: Gaussian, A: Tensor, noise_cov: Tensor) -> Gaussian:
 def condition(prior: Gaussian, observation: Tensor, noise_cov: Tensor, observe: Tensor | None = None) -> Gaussian:
     """The law of x ~ `prior` once y = H x + noise, noise ~ N(0, noise_cov), is seen to be `observation` (n,).
 
-    With K = P H^T (H P H^T + R)^-1:  mean + K (y - H mean)  and  (I - K H) P. The affine map is x + K (y - H x -
-    noise): it is what remains of prior and noise after subtracting what y explains. `observe` is H, (n, d); None: the
-    identity. Raises ValueError where some direction of y has neither spread nor noise. Notebook 02, property (d).
+    With the gain G = C H^T (H C H^T + Q)^-1, C the prior's covariance and Q `noise_cov`: the mean is
+    mean + G (y - H mean), the covariance (I - G H) C. The map is that of the residual, (I - G H)(x - mean) - G noise:
+    what remains of prior and noise once what y explains is taken away. `observe` is H, (n, d); None: the identity.
+    Raises ValueError where some direction of y has neither spread nor noise. Notebook 02, property (d).
     """
     H = torch.eye(prior.dim, dtype=prior.mean.dtype, device=prior.mean.device) if observe is None else observe
     values, vectors = _full_rank(H @ prior.cov @ H.T + noise_cov, "what is observed")
