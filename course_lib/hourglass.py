@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .unet import coordinates, normalisation, zero
+
+PaddingMode = Literal["zeros", "circular"]
 
 
 class TimeFeatures(nn.Module):
@@ -34,7 +37,7 @@ class TimeFeatures(nn.Module):
 class Block(nn.Module):
     """x (B, in, H, W) -> (B, out, H, W): a shortcut plus two convolutions; the time's features shift the first."""
 
-    def __init__(self, inputs: int, outputs: int, features: int, padding_mode: str) -> None:
+    def __init__(self, inputs: int, outputs: int, features: int, padding_mode: PaddingMode) -> None:
         super().__init__()
         conv = partial(nn.Conv2d, kernel_size=3, padding=1, padding_mode=padding_mode)
         self.norm1, self.conv1 = normalisation(inputs), conv(inputs, outputs)
@@ -69,7 +72,7 @@ class Hourglass(nn.Module):
     ) -> None:
         super().__init__()
         self.skips, self.time, self.coordinates = skips, time, coordinates
-        mode = "circular" if wrap else "zeros"
+        mode: PaddingMode = "circular" if wrap else "zeros"
         block = partial(Block, features=2 * width, padding_mode=mode)
         conv = partial(nn.Conv2d, kernel_size=3, padding=1, padding_mode=mode)
         self.told = TimeFeatures(2 * width)

@@ -1,7 +1,7 @@
 """Record the small experiments of notebook 01: `python -m course_lib.staff.naive_ablations order|skips|inputs|steps`.
 
-Small enough that three seeds of everything take a quarter of an hour on one core: binarised digits, an hourglass of 16
-and 32 channels, batches of 32. Results go to `assets/recorded/`.
+Small enough that three seeds of everything take a few minutes on one core: digits averaged down to 12 x 12 and made
+black and white, an hourglass of 16 and 32 channels, batches of 32. Results go to `assets/recorded/`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -33,26 +35,42 @@ from course_lib.naive import (
 )
 from course_lib.staff.ablations import FOLDER, SEEDS, verdict
 
-K, CHAIN, WALKS = 98, 35, 14  # pixels a step, steps to alpha = 0.01, walks along the whole chain
+SIDE, INK = 12, -0.4  # pixels; a small pixel is white where its mean is above this
+K, CHAIN, WALKS = 18, 35, 12  # pixels a step (an eighth), steps to alpha = 0.01, walks along the whole chain
 BATCH, SAMPLES = 32, 400
-FOR_SKIPS, FOR_INPUTS, FOR_STEPS = 600, 300, 600  # batches of training
+TRAINING = 200  # batches of Algorithm 2
 SETTINGS = (
-    f"binarised digits, 28 x 28; hourglass with a waist of 8 channels; batches of {BATCH}; {SAMPLES} samples"
-    f" against the 1,000 held-back digits, binarised; seeds {', '.join(map(str, SEEDS))}; spread: standard deviation"
-    " over the seeds; "
+    f"digits averaged to {SIDE} x {SIDE}, black and white; hourglass of 16 and 32 channels, waist 8; batches of"
+    f" {BATCH}; {SAMPLES} samples against the 1,000 held-back digits; seeds {', '.join(map(str, SEEDS))}; spread:"
+    " standard deviation over the seeds; "
 )
 Values = dict[str, list[float]]
 Curves = dict[str, list[float]]
 
 
+def small(split: str) -> Tensor:
+    """Small black-and-white digits, (N, 1, SIDE, SIDE)."""
+    return binarise(F.adaptive_avg_pool2d(digits(split).images, SIDE) - INK)
+
+
+def features(images: Tensor) -> Tensor:
+    """Features of small images, enlarged to what the feature network knows."""
+    return digit_features(F.interpolate(images, 28, mode="bilinear", align_corners=False))
+
+
 def quality(images: Tensor) -> float:
-    """Fréchet distance of black-and-white `images` to the held-back digits, binarised as well."""
-    return frechet_distance(digit_features(binarise(digits("held_back").images)), digit_features(binarise(images)))
+    """Fréchet distance of `images`, made black and white, to the held-back digits."""
+    return frechet_distance(real_features(), features(binarise(images)))
 
 
-def hourglass(seed: int, width: int = 16, **switches: bool) -> Hourglass:
+@cache
+def real_features() -> Tensor:
+    return features(small("held_back"))
+
+
+def hourglass(seed: int, **switches: bool) -> Hourglass:
     torch.manual_seed(seed)
-    return Hourglass(width, **switches)
+    return Hourglass(16, **switches)
 
 
 def trained(network: nn.Module, examples: Iterator[Example], steps: int) -> nn.Module:
@@ -62,7 +80,7 @@ def trained(network: nn.Module, examples: Iterator[Example], steps: int) -> nn.M
 
 
 def pure_noise(generator: torch.Generator) -> Tensor:
-    return random_values((SAMPLES, 1, 28, 28), generator)
+    return random_values((SAMPLES, 1, SIDE, SIDE), generator)
 
 
 @torch.no_grad()
@@ -80,7 +98,7 @@ def order(bar: tqdm) -> tuple[Values, Curves]:
 
     The probes are held-back digits at the first and at the last quarter of the chain; the curves are seed 0's.
     """
-    images, unseen = binarise(digits().images), binarise(digits("held_back").images)
+    images, unseen = small("train"), small("held_back")
     values: Values = {}
     curves: Curves = {}
     probe = next(anywhere_on_the_chain(unseen, K, CHAIN, 600, torch.Generator().manual_seed(99)))
@@ -108,7 +126,7 @@ def order(bar: tqdm) -> tuple[Values, Curves]:
 
 def skips(bar: tqdm) -> tuple[Values, Curves]:
     """With and without concatenated skips: the error of a learned identity, and Algorithm 2's samples."""
-    images, unseen = binarise(digits().images), binarise(digits("held_back").images)
+    images, unseen = small("train"), small("held_back")
     values: Values = {}
 
     def unchanged(source: Tensor, generator: torch.Generator) -> Iterator[Example]:
@@ -118,10 +136,10 @@ def skips(bar: tqdm) -> tuple[Values, Curves]:
     for name, has in (("with skips", True), ("without skips", False)):
         for seed in SEEDS:
             generator = torch.Generator().manual_seed(seed)
-            network = trained(hourglass(seed, skips=has), unchanged(images, generator), FOR_SKIPS // 2)
+            network = trained(hourglass(seed, skips=has), unchanged(images, generator), TRAINING)
             probe = unchanged(unseen, torch.Generator().manual_seed(99))
             add(values, f"identity, {name}", mean_loss(network, [next(probe) for _ in range(8)]))
-            network = trained(hourglass(seed, skips=has), by_number_touched(images, BATCH, generator), FOR_SKIPS)
+            network = trained(hourglass(seed, skips=has), by_number_touched(images, BATCH, generator), TRAINING)
             add(values, f"samples, {name}", sampled(network, generator))
             bar.update()
     return values, {}
@@ -135,19 +153,18 @@ def sampled(network: nn.Module, generator: torch.Generator, steps: int = 20, bet
 
 def inputs(bar: tqdm) -> tuple[Values, Curves]:
     """Algorithm 2 with the time and the coordinates given or withheld; the same with wrapped edges."""
-    images = binarise(digits().images)
+    images = small("train")
     values: Values = {}
     variants: dict[str, dict[str, bool]] = {
         "time and coordinates": {},
         "no time": {"time": False},
         "no coordinates": {"coordinates": False},
-        "wrapped, coordinates": {"wrap": True},
         "wrapped, no coordinates": {"wrap": True, "coordinates": False},
     }
     for name, switches in variants.items():
         for seed in SEEDS:
             generator = torch.Generator().manual_seed(seed)
-            network = trained(hourglass(seed, 8, **switches), by_number_touched(images, BATCH, generator), FOR_INPUTS)
+            network = trained(hourglass(seed, **switches), by_number_touched(images, BATCH, generator), TRAINING)
             add(values, name, sampled(network, generator))
             bar.update()
     return values, {}
@@ -155,11 +172,11 @@ def inputs(bar: tqdm) -> tuple[Values, Curves]:
 
 def steps(bar: tqdm) -> tuple[Values, Curves]:
     """Algorithm 2's samples by the number of steps and by what is renoised."""
-    images = binarise(digits().images)
+    images = small("train")
     values: Values = {}
     for seed in SEEDS:
         generator = torch.Generator().manual_seed(seed)
-        network = trained(hourglass(seed), by_number_touched(images, BATCH, generator), FOR_STEPS)
+        network = trained(hourglass(seed), by_number_touched(images, BATCH, generator), 3 * TRAINING)
         for between in ("as it is", "rounded", "drawn"):
             for count in (1, 2, 5, 10, 20, 50):
                 add(values, f"{between}, K = {count}", sampled(network, generator, count, between))
@@ -180,7 +197,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
             *((f"in sequence, {how}", f"random t, {how}", DISTANCE) for how in ("means fed back", "pixels drawn")),
             *((f"{what}, means fed back", f"{what}, pixels drawn", DISTANCE) for what in ("in sequence", "random t")),
         ],
-        f"16 and 32 channels; {K} pixels a step, {CHAIN} steps (alpha = 0.01), {WALKS * CHAIN} batches",
+        f"{K} pixels a step, {CHAIN} steps (alpha = 0.01), {WALKS * CHAIN} batches",
     ),
     "skips": (
         skips,
@@ -189,19 +206,18 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
             ("identity, with skips", "identity, without skips", ERROR),
             ("samples, with skips", "samples, without skips", DISTANCE),
         ],
-        f"16 and 32 channels; identity: {FOR_SKIPS // 2} batches of noised digits; samples: {FOR_SKIPS} batches, K = 20,"
-        " pixels drawn",
+        f"identity: {TRAINING} batches of noised digits; samples: {TRAINING} batches, K = 20, pixels drawn",
     ),
     "inputs": (
         inputs,
-        15,
+        12,
         [
             ("time and coordinates", "no time", DISTANCE),
             ("time and coordinates", "no coordinates", DISTANCE),
-            ("wrapped, coordinates", "wrapped, no coordinates", DISTANCE),
+            ("time and coordinates", "wrapped, no coordinates", DISTANCE),
             ("no coordinates", "wrapped, no coordinates", DISTANCE),
         ],
-        f"8 and 16 channels; {FOR_INPUTS} batches, K = 20, pixels drawn",
+        f"{TRAINING} batches, K = 20, pixels drawn",
     ),
     "steps": (
         steps,
@@ -211,7 +227,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
             *((f"{a}, K = 1", f"{a}, K = 5", DISTANCE) for a in ("as it is", "drawn")),
             *((f"{a}, K = 5", f"{a}, K = 50", DISTANCE) for a in ("as it is", "drawn")),
         ],
-        f"16 and 32 channels; {FOR_STEPS} batches; real digits: three other sets of {SAMPLES}",
+        f"{3 * TRAINING} batches; real digits: three other sets of {SAMPLES}",
     ),
 }
 
