@@ -63,7 +63,6 @@ SETUP_NAMES: dict[str, tuple[str, ...]] = {
         "nearest_restorer",
         "pairwise",
         "parameter_count",
-        "partial",
         "pixelate",
         "pixelation",
         "plotting",
