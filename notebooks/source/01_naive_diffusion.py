@@ -699,7 +699,7 @@ scrub(
 # has trained. Grey also carries less than a pixel: "-0.6" was meant to say "black in four cases of five", and now the
 # network reads it as an odd kind of pixel.
 #
-# The cure is one line. The mean of a pixel that is -1 or +1 *is* its whole law: white with probability $(1+m)/2$. So
+# The remedy for the greys is one line. The mean of a pixel that is -1 or +1 *is* its whole law: white with probability $(1+m)/2$. So
 # **toss the coin**: draw each pixel with the predicted mean, and feed back what was drawn.
 #
 # $$P(x_{t-1}=+1\mid x_t)=\frac{1+\mathbb E[x_{t-1}\mid x_t]}2 . \tag{01.6}$$
@@ -739,9 +739,9 @@ for name, x in {
     print(f"{name:16s} Fréchet distance {frechet_distance(real, digit_features(binarise(x))):6.1f}")
 
 # %% [markdown]
-# Better by far with draws, by the same network: where the means faded away, there are clumps of ink in the middle and a
-# black border. (Feeding means back can end farther from digits than the snow was at the start.) It is still no digit. Independent coins are right only for a small step, in which two pixels rarely have to agree with
-# each other; and the network itself is a poor one. Why poor, after so many batches?
+# Crisper to the eye, clumps of ink inside a black border; but by the distance no real progress, and neither of them
+# draws digits. Being on-distribution does not make a poor network good. (Independent coins are also right only for a small
+# step, in which two pixels rarely have to agree with each other.) Why is the network so poor, after so many batches?
 
 # %% [markdown]
 # ## 6. Three flaws
@@ -792,7 +792,7 @@ ordered = report("01_order", width=30)
 # The same pairs in another order, and the loss is lower for every seed: measured from the cost of copying, random t gains
 # nearly twice as much. With drawn pixels the samples are nearer to digits for every seed, too; with means fed back the
 # seeds overlap, no difference shown. (And here, at 12 x 12 pixels, the means end *nearer* to digits than the draws do,
-# for every seed: the opposite of the 28 x 28 pixels of section 5. Being on-distribution does not make a poor network
+# for every seed: at 28 x 28, in section 5, they were about equal. Being on-distribution does not make a poor network
 # good: each coin brings new specks, and what does not find the old ones does not find these either. What the two
 # recordings agree on is the flaw, not the cure.)
 #
