@@ -200,6 +200,11 @@ def denoise_renoise(restore: Restorer, degrade: Degradation, times: Tensor, x: T
     yield Repair(float(times[-1]), x, x)
 
 
+def cold_update(x_t: Tensor, x0_hat: Tensor, degrade: Degradation, t: float, s: float) -> Tensor:
+    """x_s = x_t - D(x0_hat, t) + D(x0_hat, s), for s < t and a deterministic `degrade` D; images (B, ...)."""
+    return x_t - degrade(x0_hat, t) + degrade(x0_hat, s)
+
+
 def cold_sample(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[Repair]:
     """x_s = x_t - D(x0_hat, t) + D(x0_hat, s): cold diffusion's improved update (Bansal et al. 2022, algorithm 2).
 
@@ -209,7 +214,7 @@ def cold_sample(restore: Restorer, degrade: Degradation, times: Tensor, x: Tenso
     for t, s in _falling(times):
         x0 = restore(x, t)
         yield Repair(t, x, x0)
-        x = x - degrade(x0, t) + degrade(x0, s)
+        x = cold_update(x, x0, degrade, t, s)
     yield Repair(float(times[-1]), x, x)
 
 
