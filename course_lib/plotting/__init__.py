@@ -14,8 +14,9 @@ from .canvas import DASHES, PALETTE
 from .charts import bars, curves, histograms
 from .images import image_grid, strip
 from .plane import heatmap, paths, scatter, vector_field
+from .ribbon import ribbon
 
 __all__ = [
     "DASHES", "PALETTE", "Beside", "Picture", "bars", "beside", "curves", "heatmap", "histograms", "image_grid",
-    "paths", "save_sheet", "scatter", "strip", "tile", "to_unit", "vector_field",
+    "paths", "ribbon", "save_sheet", "scatter", "strip", "tile", "to_unit", "vector_field",
 ]  # fmt: skip
