@@ -1,4 +1,4 @@
-"""Exercises of notebook 06: SDEs of a schedule, scores, the ways back, steps in sigma / alpha, Hutchinson's estimate."""
+"""Exercises of notebook 06: SDEs of a schedule, scores, the ways back, Euler, Heun, Hutchinson."""
 
 from __future__ import annotations
 
