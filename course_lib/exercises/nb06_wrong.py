@@ -182,6 +182,11 @@ RATES = (
         agrees_on=(LOUD, "sigma = 1", START),
     ),
     Mutant(
+        _rates(variance=lambda a, s, da, ds, f: 2 * s * ds - 2 * da * s**2),
+        "Your f is right, but the diffusion uses another one: what multiplies sigma**2 there?",
+        agrees_on=(LOUD, START),
+    ),
+    Mutant(
         _rates(variance=lambda a, s, da, ds, f: -2 * f),
         "g**2 = -2 f holds only where alpha**2 + sigma**2 = 1. Not every case preserves the variance.",
         agrees_on=("variance preserving",),
@@ -278,6 +283,26 @@ TWEEDIE = (
         _tweedie(eps=lambda S, x, a, s, x0: torch.where(s > 0, (x - x0) / s, 0 * x)),
         "What is left of x_t after taking away the picture is the noise, but x_t holds alpha x_0.",
         agrees_on=("alpha = 1", "sigma = 0"),
+    ),
+    Mutant(
+        _tweedie(x0=lambda S, x, a, s: (x - s**2 * S) / a, eps=lambda S, x, a, s, x0: s * S),
+        "The two fit each other, but both have the wrong sign: which way does the score point, away from the noise?",
+        agrees_on=("sigma = 0",),
+    ),
+    Mutant(
+        _tweedie(x0=lambda S, x, a, s: (x + S) / a, eps=lambda S, x, a, s, x0: torch.where(s > 0, -S / s, 0 * S)),
+        "The two fit each other, but you multiplied where to divide: the score is the noise *divided* by sigma.",
+        agrees_on=("sigma = 1",),
+    ),
+    Mutant(
+        _tweedie(x0=lambda S, x, a, s: (x + s * S) / a, eps=lambda S, x, a, s, x0: -S),
+        "The two fit each other, but the score is not minus the noise: they have different units.",
+        agrees_on=("sigma = 1",),
+    ),
+    Mutant(
+        _tweedie(x0=lambda S, x, a, s: (x + s**3 * S) / a, eps=lambda S, x, a, s, x0: -(s**2) * S),
+        "One factor sigma too many, in both: -sigma**2 score is sigma eps.",
+        agrees_on=("sigma = 1", "sigma = 0"),
     ),
     Mutant(
         _tweedie(alpha_of=lambda marginal: torch.sqrt(1 - marginal.sigma**2)),

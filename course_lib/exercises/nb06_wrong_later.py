@@ -421,6 +421,11 @@ TRACE = (
         agrees_on=(ONES, MIXLESS),
     ),
     Mutant(
+        _trace(_right_estimate, error=lambda found: found.std(0) / math.sqrt(found.shape[1])),
+        "K counts the probes, not the samples: over which of the two did you average?",
+        agrees_on=(ONES, MIXLESS),
+    ),
+    Mutant(
         _trace(_right_estimate, error=lambda found: found.var(0) / len(found)),
         "That is the variance of the mean. Asked for is its standard error.",
         agrees_on=(ONES, MIXLESS),
