@@ -83,11 +83,13 @@ def grid(budgets: tuple[int, ...], count: int, note: Callable[[str], None]) -> d
 def record(values: dict[str, list[float]]) -> dict[str, Any]:
     """What is kept: every cell's mean, spread, seeds and true number of evaluations."""
     results: dict[str, Any] = {}
-    for key, v in values.items():
-        results[key] = {"mean": statistics.mean(v), "spread": statistics.stdev(v), "values": [round(x, 4) for x in v]}
+    for key, exact in values.items():
+        v = [round(x, 2) for x in exact]
+        results[key] = {"mean": round(statistics.mean(v), 4), "spread": round(statistics.stdev(v), 4), "values": v}
         if key != REAL:
             sampler, budget = key.split(", ")
             results[key]["evaluations"] = steps_for(sampler, int(budget))[1]
+    values = {key: row["values"] for key, row in results.items()}
     return {
         "command": "python -m course_lib.staff.sampler_grid",
         "settings": SETTINGS,

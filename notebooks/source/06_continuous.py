@@ -408,6 +408,7 @@ def back_exact(x_t: float, s: float, t: float, grid: Tensor) -> Tensor:
     return log_q.softmax(0) / (grid[1] - grid[0])
 
 
+# %%
 t, x_t = 0.4, 0.1
 here = torch.tensor([[x_t]], dtype=torch.float64)
 drift = reverse_drift(mixture_score(line, here, schedule(t)), here, t, schedule).item()
