@@ -13,9 +13,10 @@ from ..picture import Beside, Picture, beside, save_sheet, tile, to_unit
 from .canvas import DASHES, PALETTE
 from .charts import bars, curves, histograms
 from .images import image_grid, strip
+from .labelled import labelled_points
 from .plane import heatmap, paths, scatter, vector_field
 
 __all__ = [
     "DASHES", "PALETTE", "Beside", "Picture", "bars", "beside", "curves", "heatmap", "histograms", "image_grid",
-    "paths", "save_sheet", "scatter", "strip", "tile", "to_unit", "vector_field",
+    "labelled_points", "paths", "save_sheet", "scatter", "strip", "tile", "to_unit", "vector_field",
 ]  # fmt: skip

@@ -1,0 +1,436 @@
+"""Plausible wrong answers to exercises 04.5 to 04.8, each with a hint that says what to think about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.gaussian import per_sample as shaped
+from course_lib.objective import log_area
+from course_lib.schedule import Marginal, bridge_weights, kernel
+
+from .contract import Mutant
+
+# ------------------------------------------------------------ 04.5 a term of the bound
+
+Formula = Callable[[Tensor, Tensor, Tensor], Tensor]  # (bridge std, model std, distance of the means) -> terms
+
+
+def _kl(a: Tensor, b: Tensor, apart: Tensor) -> Tensor:
+    return torch.log(b / a) + (a**2 + apart**2) / (2 * b**2) - 0.5
+
+
+def _term(
+    formula: Formula = _kl,
+    weight: Callable[[Marginal, Marginal], Tensor] = lambda s, t: bridge_weights(s, t)[1],
+    reduce: Callable[[Tensor], Tensor] = lambda terms: terms.flatten(1).sum(1),
+    fit: Callable[[Tensor, Tensor], Tensor] = shaped,
+    own: Callable[[Marginal, Marginal], Tensor] = lambda s, t: bridge_weights(s, t)[2],
+    guess: Callable[[Tensor, Tensor], Tensor] = lambda x_0, x0_hat: x_0 - x0_hat,
+) -> Callable[..., Tensor]:
+    """The right answer but for one thing."""
+
+    def term(x_0: Tensor, x0_hat: Tensor, x_t: Tensor, s: Marginal, t: Marginal, model_std: Tensor) -> Tensor:
+        apart = fit(weight(s, t), x_t) * guess(x_0, x0_hat)
+        terms = formula(fit(own(s, t), x_t), fit(model_std, x_t), apart)
+        return reduce(terms.expand_as(x_0))
+
+    return term
+
+
+def _unshaped(value: Tensor, like: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=like.dtype)
+
+
+SAME, PIXEL, PERFECT = "the bridge's own standard deviation", "one pixel", "a perfect guess, a wider model"
+ROWS = "a level per image, B = W"
+ONE_TERM = (
+    Mutant(
+        _term(lambda a, b, apart: _kl(b, a, apart)),
+        "Which of the two Gaussians is averaged over? KL(q || p), with the bridge as q.",
+        agrees_on=(SAME,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: apart**2 / (2 * b**2)),
+        "That is all there is if both are equally wide. Here the model may be wider than the bridge, and pays for it.",
+        agrees_on=(SAME,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: _kl(a, b, 0 * apart)),
+        "The means differ as well: the model's holds x0_hat where the bridge's holds x_0.",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: torch.log(a / b) + (a**2 + apart**2) / (2 * b**2) - 0.5),
+        "If the means agree the KL must be 0 for equal widths and positive for any others. Try the logarithm's sign.",
+        agrees_on=(SAME,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: _kl(a, b, apart) + 0.5),
+        "A KL of a Gaussian to itself is 0. Is a constant missing?",
+    ),
+    Mutant(
+        _term(lambda a, b, apart: _kl(a, b, math.sqrt(2) * apart)),
+        "Twice the variance stands below the squared distance of the means.",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: torch.log(b / a) + a**2 / (2 * b**2) + apart**2 / (2 * a**2) - 0.5),
+        "The distance of the means is measured in the model's standard deviation, that of the second "
+        "argument of the KL.",
+        agrees_on=(SAME, PERFECT),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: 2 * torch.log(b / a) + (a**2 + apart**2) / (2 * b**2) - 0.5),
+        "log(b / a) of standard deviations, or half the log of the variances' ratio: not both.",
+        agrees_on=(SAME,),
+    ),
+    Mutant(
+        _term(lambda a, b, apart: _kl(a, b.sqrt(), apart)),
+        "`model_std` is a standard deviation. Square it where the formula has a variance.",
+    ),
+    Mutant(
+        _term(lambda a, b, apart: _kl(a, b**2, apart)),
+        "You squared `model_std` and then used it as a standard deviation.",
+    ),
+    Mutant(
+        _term(weight=lambda s, t: torch.ones_like(s.alpha)),
+        "The means of x_s differ by less than the guesses of x_0: what is the bridge's weight of x_0?",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(weight=lambda s, t: s.alpha),
+        "alpha_s scales x_0 in x_s if nothing else is known. With x_t known too, the bridge's weight of x_0 "
+        "is smaller.",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(weight=lambda s, t: bridge_weights(s, t)[0]),
+        "You multiplied by the weight of x_t. Both means have the same x_t; they differ in x_0.",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(weight=lambda s, t: bridge_weights(s, t)[1].sqrt()),
+        "The means differ by weight times error; the squared distance has the weight squared.",
+        agrees_on=(PERFECT,),
+    ),
+    Mutant(
+        _term(own=lambda s, t: kernel(s, t).std),
+        "q(x_s | x_t, x_0) has the bridge's standard deviation, not that of the step forward.",
+    ),
+    Mutant(
+        _term(reduce=lambda terms: terms.flatten(1).mean(1)),
+        "Independent pixels: their KLs add up. A mean is no KL of the picture.",
+        agrees_on=(PIXEL,),
+    ),
+    Mutant(
+        _term(reduce=lambda terms: terms.flatten(1)[:, : terms.shape[-1]].sum(1)),
+        "Sum over all dimensions but the first: channels, rows and columns.",
+        agrees_on=(PIXEL,),
+    ),
+    Mutant(
+        _term(fit=_unshaped),
+        "With one level per picture, (B,), plain multiplication lines the levels up with the columns. Use "
+        "`per_sample`.",
+        agrees_on=(SAME, PIXEL, PERFECT, "a wider model", "a narrower model", "alpha**2 + sigma**2 is not 1"),
+    ),
+)
+
+# ------------------------------------------------------------ 04.6 weight of the squared error
+
+
+def _weight(power_of_x_0: float = 2.0, power_of_std: float = 2.0, half: float = 0.5) -> Callable[..., Tensor]:
+    def weight(earlier: Marginal, later: Marginal) -> Tensor:
+        _, of_x_0, std = bridge_weights(earlier, later)
+        return half * of_x_0**power_of_x_0 / std**power_of_std
+
+    return weight
+
+
+def _snr(m: Marginal) -> Tensor:
+    return (m.alpha / m.sigma) ** 2
+
+
+WEIGHT = (
+    Mutant(
+        lambda s, t: _snr(s) - _snr(t),
+        "The KL of two equally wide Gaussians is the squared distance over twice the variance.",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (s.alpha / s.sigma - t.alpha / t.sigma),
+        "A squared error needs a ratio of variances: signal to noise, each squared.",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (_snr(t) - _snr(s)),
+        "A KL is never negative. Which of the two times has the larger signal-to-noise ratio?",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * _snr(s),
+        "That would be the price if x_t told nothing. What x_t has told already must be taken off.",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (torch.log(_snr(s)) - torch.log(_snr(t))),
+        "The difference of the ratios themselves, not of their logarithms: derive it, do not guess it.",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (1 / s.sigma**2 - 1 / t.sigma**2),
+        "Does your formula know how much the picture has shrunk at each time?",
+        agrees_on=("alpha = 1",),
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (s.alpha**2 / (1 - s.alpha**2) - t.alpha**2 / (1 - t.alpha**2)),
+        "sigma**2 = 1 - alpha**2 holds only where the variance is preserved.",
+        agrees_on=("two noise levels", "five pairs at once"),
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (s.alpha**2 - t.alpha**2),
+        "How much signal is left is half of the story. How much noise is there at each time?",
+    ),
+    Mutant(
+        lambda s, t: 0.5 * (_snr(s) / _snr(t) - 1),
+        "That is the weight of the noise's squared error. Here the error is that of x_0.",
+    ),
+    Mutant(
+        _weight(power_of_x_0=1.0),
+        "The means differ by the bridge's weight of x_0 times the error. A squared distance has that weight squared.",
+    ),
+    Mutant(
+        _weight(power_of_std=1.0),
+        "Twice the variance stands below the squared distance; you used the standard deviation.",
+    ),
+    Mutant(
+        lambda s, t: bridge_weights(s, t)[1] ** 2 / (2 * kernel(s, t).std ** 2),
+        "That is for a model with the variance of the forward step, beta. Here it has the bridge's.",
+    ),
+    Mutant(
+        lambda s, t: 1 / (2 * bridge_weights(s, t)[2] ** 2),
+        "An error in x_0 is not the same error in the mean of x_s: multiply by the bridge's weight first.",
+    ),
+)
+
+# ------------------------------------------------------------ 04.7 discretised decoder
+
+
+def _edges(x_0: Tensor, x0_hat: Tensor, std: float, levels: int, half: float | None = None) -> tuple[Tensor, Tensor]:
+    half = 1 / (levels - 1) if half is None else half
+    lower = torch.where(x_0 - half < -1, -math.inf, (x_0 - half - x0_hat) / std)
+    upper = torch.where(x_0 + half > 1, math.inf, (x_0 + half - x0_hat) / std)
+    return lower, upper
+
+
+Both = tuple[Tensor, Tensor]
+
+
+def _bits(nats: Tensor, x_0: Tensor) -> Both:
+    return nats, nats / (math.log(2) * x_0[0].numel())
+
+
+def _decoder(
+    area: Callable[[Tensor, Tensor], Tensor] = log_area,
+    reduce: Callable[[Tensor], Tensor] = lambda logs: -logs.flatten(1).sum(1),
+    answer: Callable[[Tensor, Tensor], Both] = _bits,
+) -> Callable[..., Both]:
+    """The right answer but for one thing; `area` gets the edges as the scaffold leaves them."""
+
+    def cost(x_0: Tensor, x0_hat: Tensor, std: float, levels: int) -> Both:
+        lower, upper = _edges(x_0, x0_hat, std, levels)
+        flip = lower > -upper
+        lower, upper = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
+        return answer(reduce(area(lower, upper)), x_0)
+
+    return cost
+
+
+def _naive(lower: Tensor, upper: Tensor) -> Tensor:
+    return torch.log(torch.special.ndtr(upper) - torch.special.ndtr(lower))
+
+
+def _density(x_0: Tensor, x0_hat: Tensor, std: float, levels: int) -> Both:
+    logs = -0.5 * ((x_0 - x0_hat) / std) ** 2 - math.log(std) - 0.5 * math.log(2 * math.pi)
+    return _bits(-logs.flatten(1).sum(1), x_0)
+
+
+def _density_times_width(x_0: Tensor, x0_hat: Tensor, std: float, levels: int) -> Both:
+    nats, _ = _density(x_0, x0_hat, std, levels)
+    return _bits(nats - x_0[0].numel() * math.log(2 / (levels - 1)), x_0)
+
+
+FAR = "far from the guess"
+NEAR = (
+    "three pictures, 256 levels", "one picture", "pictures of one pixel", "black and white pixels only", "two levels",
+    "a narrow decoder",
+)  # fmt: skip
+DECODER = (
+    Mutant(
+        _decoder(_naive),
+        "Far from the guess both areas are 0 in floating point, and the log of their difference is minus infinity. "
+        "Subtract with logarithms.",
+        agrees_on=NEAR,
+    ),
+    Mutant(
+        _decoder(lambda lower, upper: torch.special.log_ndtr(upper) - torch.special.log_ndtr(lower)),
+        "The logarithm of a difference is not the difference of the logarithms.",
+    ),
+    Mutant(
+        _decoder(lambda lower, upper: torch.special.log_ndtr(upper)),
+        "That is the area of everything below the bin's upper edge. What lies below the lower edge must come off.",
+        agrees_on=("black and white pixels only", "two levels"),
+    ),
+    Mutant(
+        _decoder(
+            lambda lower, upper: (
+                torch.special.log_ndtr(upper)
+                + torch.log1p(torch.exp(torch.special.log_ndtr(lower) - torch.special.log_ndtr(upper)))
+            )
+        ),
+        "The two areas have to be subtracted; you added them.",
+        agrees_on=("black and white pixels only", "two levels"),
+    ),  # fmt: skip
+    Mutant(
+        _decoder(reduce=lambda logs: logs.flatten(1).sum(1)),
+        "A probability is below 1, so minus its logarithm is positive: a cost.",
+    ),
+    Mutant(
+        _decoder(reduce=lambda logs: -logs.flatten(1).mean(1)),
+        "The nats of a picture are the sum over its pixels; dividing by their number comes with the bits.",
+        agrees_on=("pictures of one pixel",),
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats, nats / math.log(2))),
+        "Bits per dimension: one division is missing.",
+        agrees_on=("pictures of one pixel",),
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats, nats / x[0].numel())),
+        "These are nats per dimension. How many bits is a nat?",
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats, nats * math.log(2) / x[0].numel())),
+        "A fair coin costs log 2 nats and 1 bit: do you divide or multiply?",
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats, nats / (math.log(2) * x.numel()))),
+        "The number of dimensions is that of one picture, without the batch.",
+        agrees_on=("one picture", FAR),
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats, nats / (math.log(2) * x.shape[-1]))),
+        "Dimensions are all pixels of a picture, not the width alone.",
+        agrees_on=("pictures of one pixel", "black and white pixels only", "two levels", "a narrow decoder", FAR),
+    ),
+    Mutant(
+        _decoder(answer=lambda nats, x: (nats / (math.log(2) * x[0].numel()), nats)),
+        "Both numbers are there, in another order: nats first.",
+    ),
+    Mutant(
+        _density_times_width,
+        "Density times width is the area of a thin rectangle. It is near the truth for narrow bins in the middle; at "
+        "the two ends the bins reach to infinity.",
+    ),
+    Mutant(
+        _density,
+        "That is a density. A level's probability is the area of its bin, and is never above 1.",
+    ),
+)
+
+# ------------------------------------------------------------ 04.8 best reverse variance
+
+
+def _before(std: float, m: Marginal) -> Tensor:
+    return (m.alpha * std) ** 2 + m.sigma**2
+
+
+def _best(
+    total: Callable[[float, Marginal], Tensor] = _before,
+    step: Callable[[Marginal, Marginal], Tensor] = lambda s, t: kernel(s, t).std ** 2,
+) -> Callable[..., Tensor]:
+    return lambda data_std, earlier, later: step(earlier, later) * total(data_std, earlier) / total(data_std, later)
+
+
+def _with_leftover(leftover: Callable[[float, Marginal], Any]) -> Callable[..., Tensor]:
+    """The law of total variance: the bridge's variance plus what is not known of x_0, times its weight squared."""
+
+    def variance(data_std: float, earlier: Marginal, later: Marginal) -> Tensor:
+        _, of_x_0, std = bridge_weights(earlier, later)
+        return std**2 + of_x_0**2 * leftover(data_std, later)
+
+    return variance
+
+
+POINT, NORMAL, AT_0, ALPHA_1 = (
+    "data that are one point", "standard normal data, variance preserving", "s = 0", "alpha = 1",
+)  # fmt: skip
+VARIANCE = (
+    Mutant(
+        lambda d, s, t: kernel(s, t).std ** 2 + 0 * s.sigma,
+        "That is the variance of the step forward, beta: right for standard normal data. Narrower data leave "
+        "less doubt.",
+        agrees_on=(NORMAL,),
+    ),
+    Mutant(
+        lambda d, s, t: bridge_weights(s, t)[2] ** 2,
+        "That is the bridge's variance: right if x_0 is known, that is, if the data are one point.",
+        agrees_on=(POINT,),
+    ),
+    Mutant(
+        lambda d, s, t: 0.5 * (kernel(s, t).std ** 2 + bridge_weights(s, t)[2] ** 2),
+        "Between the two limits, yes, but not halfway. Condition x_s on x_t.",
+    ),
+    Mutant(
+        lambda d, s, t: _best()(d, s, t).sqrt(),
+        "A variance is asked for.",
+    ),
+    Mutant(
+        _best(total=lambda d, m: m.alpha**2 * d + m.sigma**2),
+        "The data's part of the variance at a time is (alpha data_std) squared.",
+        agrees_on=(POINT, NORMAL),
+    ),
+    Mutant(
+        _best(total=lambda d, m: d**2 + m.sigma**2),
+        "The data have shrunk by alpha at each time; so has their variance, by alpha squared.",
+        agrees_on=(POINT, ALPHA_1),
+    ),
+    Mutant(
+        _best(total=lambda d, m: m.alpha * d**2 + m.sigma**2),
+        "alpha scales a picture; its variance scales with alpha squared.",
+        agrees_on=(POINT, ALPHA_1),
+    ),
+    Mutant(
+        lambda d, s, t: kernel(s, t).std ** 2 * _before(d, t) / _before(d, s),
+        "Knowing x_t cannot leave more doubt about x_s than s itself had: is the quotient upside down?",
+        agrees_on=(NORMAL,),
+    ),
+    Mutant(
+        lambda d, s, t: kernel(s, t).std ** 2 * _before(d, s),
+        "Divide by the variance of what was observed, x_t.",
+        agrees_on=(NORMAL,),
+    ),
+    Mutant(
+        _with_leftover(lambda d, t: d**2),
+        "x_t has told something about x_0: its remaining variance is smaller than data_std squared.",
+        agrees_on=(POINT,),
+    ),
+    Mutant(
+        _best(step=lambda s, t: 1 - (t.alpha / s.alpha) ** 2),
+        "1 - (alpha_t / alpha_s)**2 is the step's variance only where the variance is preserved.",
+        agrees_on=("data std 0.3", POINT, NORMAL, AT_0, "data std 2, four pairs at once"),
+    ),
+    Mutant(
+        _best(step=lambda s, t: t.sigma**2 - s.sigma**2),
+        "The noise of time s has been scaled by alpha_t / alpha_s on its way to t. `kernel` knows.",
+        agrees_on=(AT_0, ALPHA_1),
+    ),
+    Mutant(
+        _best(step=lambda s, t: kernel(s, t).std),
+        "The step's variance, not its standard deviation, goes into the formula.",
+    ),
+    Mutant(
+        lambda d, s, t: d**2 * t.sigma**2 / _before(d, t) + 0 * s.sigma,
+        "That is what is not known of x_0. The question is about x_s.",
+        agrees_on=(AT_0,),
+    ),
+)
