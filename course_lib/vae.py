@@ -8,7 +8,7 @@ for the bound with several samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -160,3 +160,20 @@ def plain_reconstruction(vae: Vae, x: Tensor) -> Elbo:
     mean, _ = vae.encode(x)
     found = bernoulli_log_likelihood(vae.decode(mean), x)
     return Elbo(found, torch.zeros_like(found))
+
+
+def minimise(function: Callable[[Tensor], Tensor], start: Tensor, steps: int = 200) -> Tensor:
+    """Where `function` of a few numbers (P,) is smallest near `start` (P,), by a general-purpose minimiser (L-BFGS)."""
+    found = start.clone().requires_grad_()
+    minimiser = torch.optim.LBFGS(
+        [found], max_iter=steps, tolerance_grad=1e-12, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
+
+    def cost() -> Tensor:
+        minimiser.zero_grad()
+        value = function(found)
+        value.backward()
+        return value
+
+    minimiser.step(cost)
+    return found.detach()

@@ -18,6 +18,7 @@ from course_lib.vae import (
     kl_to_standard,
     log_normal,
     log_weights,
+    minimise,
     train_vae,
 )
 
@@ -158,3 +159,8 @@ def test_without_a_price_it_is_an_autoencoder():
     with torch.no_grad():
         assert float(-bernoulli_log_likelihood(vae.decode(vae.encode(data)[0]), data).mean()) < 0.2
         assert vae.encoder[-1].weight[2:].shape == (2, 16)
+
+
+def test_the_minimiser_finds_the_bottom_of_a_curved_valley():
+    found = minimise(lambda p: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2, torch.tensor([-1.0, 1.0]).double())
+    torch.testing.assert_close(found, torch.ones(2).double(), rtol=1e-6, atol=1e-6)

@@ -69,6 +69,7 @@ SETUP_NAMES: dict[str, tuple[str, ...]] = {
         "log_snr_table",
         "log_weights",
         "math",
+        "minimise",
         "missing",
         "mixture_log_density",
         "model_joint",
