@@ -29,6 +29,12 @@ DISCRETE_KL = (
         agrees_on=("a coin against its mirror image", "the same law twice"),
     ),
     Mutant(
+        lambda P, Q: (Q * torch.log(Q / P)).sum(1),
+        "Two things: the average is over P, the law of what really happens; and an outcome with P = 0 must "
+        "cost nothing.",
+        agrees_on=("a coin against its mirror image", "the same law twice"),
+    ),
+    Mutant(
         lambda P, Q: _safe(P, Q).sum(1) / math.log(2),
         "You count in bits. Nats need the natural logarithm.",
         agrees_on=("the same law twice",),
@@ -208,6 +214,15 @@ IMPORTANCE = (
     Mutant(
         lambda p, q: torch.logsumexp(p - q, 0),
         "A mean of K weights: what has to be subtracted from the logarithm of their sum?",
+        agrees_on=(ONE_DRAW,),
+    ),
+    Mutant(
+        lambda p, q: torch.logsumexp(p - q, 0) - len(p),
+        "Dividing by K inside a logarithm subtracts log K from it, not K.",
+    ),
+    Mutant(
+        lambda p, q: torch.logsumexp(p - q, 0) / len(p),
+        "The mean belongs inside the logarithm: divide the sum of the weights by K, not its logarithm.",
         agrees_on=(ONE_DRAW,),
     ),
     Mutant(

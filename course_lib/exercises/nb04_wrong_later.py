@@ -173,6 +173,10 @@ WEIGHT = (
         "That would be the price if x_t told nothing. What x_t has told already must be taken off.",
     ),
     Mutant(
+        lambda s, t: 0.5 * _snr(t),
+        "A step is paid for what it reveals between the two times: both noise levels are needed.",
+    ),
+    Mutant(
         lambda s, t: 0.5 * (torch.log(_snr(s)) - torch.log(_snr(t))),
         "The difference of the ratios themselves, not of their logarithms: derive it, do not guess it.",
     ),
@@ -403,6 +407,22 @@ VARIANCE = (
         lambda d, s, t: kernel(s, t).std ** 2 * _before(d, t) / _before(d, s),
         "Knowing x_t cannot leave more doubt about x_s than s itself had: is the quotient upside down?",
         agrees_on=(NORMAL,),
+    ),
+    Mutant(
+        lambda d, s, t: 1 / (1 / _before(d, s) + 1 / kernel(s, t).std ** 2),
+        "Precisions add, yes, but x_t shows x_s scaled by r = alpha_t / alpha_s: how precise is that as a "
+        "measurement of x_s?",
+        agrees_on=(ALPHA_1,),
+    ),
+    Mutant(
+        lambda d, s, t: _before(d, s) + 0 * t.sigma,
+        "That is the variance of x_s before x_t is seen. Seeing x_t narrows it.",
+    ),
+    Mutant(
+        lambda d, s, t: _before(d, s) - kernel(s, t).scale * _before(d, s) ** 2 / _before(d, t),
+        "What was learnt is the squared covariance over the variance of x_t; the covariance of x_s and x_t "
+        "is r times v_s.",
+        agrees_on=(ALPHA_1,),
     ),
     Mutant(
         lambda d, s, t: kernel(s, t).std ** 2 * _before(d, s),

@@ -238,8 +238,8 @@ equation("04.2", (covers[0], (0.5 * covers[1]).exp()), (mean, variance.sqrt()), 
 # %% [markdown]
 # ### Maximum likelihood is minimum KL
 #
-# A model $p_\theta$ is trained by making the data probable: maximise the average of $\log p_\theta(x)$ over data $x$. For
-# many data that is the expectation under their law $p$, and
+# A model $p_\theta$ is trained by making the data probable: maximise the average of $\log p_\theta(x)$ over data $x$.
+# For many data that is the expectation under their law $p$, and
 #
 # $$\mathrm{KL}(p\,\Vert\,p_\theta)=-\mathrm H(p)-\mathbb E_p\bigl[\log p_\theta(x)\bigr],\qquad \mathrm H(p)=-\mathbb E_p[\log p]. \tag{04.3}$$
 #
@@ -356,9 +356,9 @@ for name, estimate in (("z from the prior", blind), ("z from a good q", aimed)):
 #
 # ### Both together: the evidence lower bound
 #
-# Jensen's inequality for the importance weight: $\log p(x)=\log\mathbb E_q[w]\ge\mathbb E_q[\log w]$. The right side is the
-# **evidence lower bound**, ELBO: the mean of something we can compute, over something we can draw. And the gap has a
-# name:
+# Jensen's inequality for the importance weight: $\log p(x)=\log\mathbb E_q[w]\ge\mathbb E_q[\log w]$. The right side
+# is the **evidence lower bound**, ELBO: the mean of something we can compute, over something we can draw. And the gap
+# has a name:
 #
 # $$\log p(x)=\underbrace{\mathbb E_q\Bigl[\log\frac{p(x,z)}{q(z)}\Bigr]}_{\text{ELBO}}+\mathrm{KL}\bigl(q(z)\,\Vert\,p(z\mid x)\bigr). \tag{04.6}$$
 #
@@ -370,7 +370,8 @@ for name, estimate in (("z from the prior", blind), ("z from a good q", aimed)):
 # | $=\mathbb E_q\bigl[\log\frac{p(x,z)}{p(z\mid x)}\bigr]$ | $p(x,z)=p(z\mid x)\,p(x)$ |
 # | $=\mathbb E_q\bigl[\log\frac{p(x,z)}{q(z)}\bigr]+\mathbb E_q\bigl[\log\frac{q(z)}{p(z\mid x)}\bigr]$ | multiply and divide by $q(z)$ inside the logarithm |
 #
-# The last term is a KL, so at least 0: the ELBO is at most $\log p(x)$, and equal to it exactly when $q(z)=p(z\mid x)$. ∎
+# The last term is a KL, so at least 0: the ELBO is at most $\log p(x)$, and equal to it exactly when $q(z)=p(z\mid
+# x)$. ∎
 # </details>
 #
 # Maximising the ELBO therefore does two things at once: it makes the picture more probable, and it makes $q$ a better
@@ -399,9 +400,9 @@ equation("04.7", evidence_bound, reconstruction - price)
 # %% [markdown]
 # <details><summary><b>Question.</b> What is the ELBO if q is the prior? And if q is the exact posterior?</summary>
 #
-# With $q=p(z)$ the price is 0 and the reconstruction is the mean of $\log p(x\mid z)$ over blind draws: bad, because most
-# of them do not explain $x$ at all. With $q=p(z\mid x)$ the weight is $p(x,z)/p(z\mid x)=p(x)$, the same for every $z$: no
-# variance, no gap, one draw is enough. The whole art is to come near it.
+# With $q=p(z)$ the price is 0 and the reconstruction is the mean of $\log p(x\mid z)$ over blind draws: bad, because
+# most of them do not explain $x$ at all. With $q=p(z\mid x)$ the weight is $p(x,z)/p(z\mid x)=p(x)$, the same for
+# every $z$: no variance, no gap, one draw is enough. The whole art is to come near it.
 # </details>
 #
 # ### Exercise 04.1: discrete KL (1 point)
@@ -445,8 +446,8 @@ check("04.1", divergence)
 #
 # $$p(x)=\frac{e^{-E(x)}}{Z},\qquad Z=\int e^{-E(x)}\,\mathrm dx. \tag{04.8}$$
 #
-# In the plane, $Z$ can be summed on a grid; in $28\times28$ dimensions there is no grid. The check hides a constant in the
-# energy of the course's mixture and lets $Z$ find it.
+# In the plane, $Z$ can be summed on a grid; in $28\times28$ dimensions there is no grid. The check hides a constant in
+# the energy of the course's mixture and lets $Z$ find it.
 
 # %% tags=["nbval-check-output"]
 mixture = toys.mixture_2d()
@@ -503,9 +504,9 @@ by_hand = torch.exp(
 equation("04.10", flow, by_hand)
 
 # %% [markdown]
-# **VAE: a cloud of small bumps along a sheet.** The hidden $z$ says where on the sheet, the decoder adds a little noise: a
-# mixture with infinitely many parts. **GAN: only samples**, and a critic that looks at them beside data. The best
-# possible critic answers $D(x)=p(x)/(p(x)+g(x))$, with $g$ the generator's density: 1/2 wherever the two agree.
+# **VAE: a cloud of small bumps along a sheet.** The hidden $z$ says where on the sheet, the decoder adds a little
+# noise: a mixture with infinitely many parts. **GAN: only samples**, and a critic that looks at them beside data. The
+# best possible critic answers $D(x)=p(x)/(p(x)+g(x))$, with $g$ the generator's density: 1/2 wherever the two agree.
 #
 # In the pictures: the energy of the mixture (dark is low); $p(x_1)$ in equal slices with the $p(x_2\mid x_1)$ of two of
 # them; the curve of a decoder and its samples; a straight grid bent by the flow; and two densities with the best
@@ -534,8 +535,8 @@ beside(
 
 # %% [markdown]
 # <details><summary><b>Question.</b> Diffusion models are trained with a bound like VAEs, sampled in many steps like energy-based
-# models, and turn noise into data like flows. In which of the five would you look for a cheaper sampler, and in which for
-# an exact likelihood?</summary>
+# models, and turn noise into data like flows. In which of the five would you look for a cheaper sampler, and in which
+# for an exact likelihood?</summary>
 #
 # The exact likelihood is the flow's privilege, and notebook 06 will find a flow inside every diffusion model: the
 # probability-flow ODE. The cheap sampler is the other side of the same coin: a deterministic map from noise to data
@@ -548,8 +549,8 @@ beside(
 # *Two networks make the bargain of (04.7) for every picture at once: one proposes causes, the other explains pictures by
 # them.*
 #
-# Our pictures are digits whose pixels are made **black or white**, 0 or 1. This is not a detail. It lets the decoder give
-# a true probability: for each pixel $j$ a chance $f_j(z)$ of being 1, pixels independent *given* $z$, so
+# Our pictures are digits whose pixels are made **black or white**, 0 or 1. This is not a detail. It lets the decoder
+# give a true probability: for each pixel $j$ a chance $f_j(z)$ of being 1, pixels independent *given* $z$, so
 #
 # $$\log p(x\mid z)=\sum_j\bigl[x_j\log f_j(z)+(1-x_j)\log(1-f_j(z))\bigr]. \tag{04.11}$$
 #
@@ -565,8 +566,9 @@ likelihood = torch.distributions.Bernoulli(logits=logits).log_prob(held_back[:4]
 equation("04.11", bernoulli_log_likelihood(logits, held_back[:4].double()), likelihood)
 
 # %% [markdown]
-# The **encoder** proposes, for a picture $x$, a Gaussian $q(z\mid x)=N(\mu(x),\mathrm{diag}\,s(x)^2)$; its outputs are $\mu$ and
-# $\log s^2$ (so that $s$ is positive by itself). With the prior $p(z)=N(0,I)$ the price of the message is known:
+# The **encoder** proposes, for a picture $x$, a Gaussian $q(z\mid x)=N(\mu(x),\mathrm{diag}\,s(x)^2)$; its outputs are
+# $\mu$ and $\log s^2$ (so that $s$ is positive by itself). With the prior $p(z)=N(0,I)$ the price of the message is
+# known:
 #
 # $$\mathrm{KL}\bigl(q(z\mid x)\,\Vert\,p(z)\bigr)=\tfrac12\sum_i\bigl(\mu_i^2+s_i^2-1-\log s_i^2\bigr). \tag{04.12}$$
 #
@@ -578,8 +580,8 @@ standard = Gaussian.spherical(torch.zeros(2).double(), 1.0)
 equation("04.12", kl_to_standard(mu, log_var), kl(Gaussian.from_moments(mu, torch.diag(log_var.exp())), standard))
 
 # %% [markdown]
-# One obstacle is left. The reconstruction is a mean over $z\sim q$, and $q$ depends on the encoder's weights: how does one
-# differentiate through a draw? By notebook 02's very definition of a Gaussian: **$z=\mu+s\,\varepsilon$** with
+# One obstacle is left. The reconstruction is a mean over $z\sim q$, and $q$ depends on the encoder's weights: how does
+# one differentiate through a draw? By notebook 02's very definition of a Gaussian: **$z=\mu+s\,\varepsilon$** with
 # $\varepsilon\sim N(0,I)$. The randomness comes from outside; what the weights do is an ordinary function. This is
 # called the reparametrisation trick, and every $x_t=\alpha_tx_0+\sigma_t\varepsilon$ of this course is an instance.
 #
@@ -658,12 +660,12 @@ for step, explained, price, *_ in moments:
 
 # %% [markdown]
 # For scale: calling every pixel a fair coin costs $784\log2=543$ nats, and knowing only each pixel's own average costs
-# about 208 (the numbers are printed below the player). The first messages are waste: ten nats that explain nothing better
-# than the average picture. Then a message of five to six nats saves more than fifty nats of explanation.
+# about 208 (the numbers are printed below the player). The first messages are waste: ten nats that explain nothing
+# better than the average picture. Then a message of five to six nats saves more than fifty nats of explanation.
 #
-# **Scrub through the training.** On the left, where the encoder puts 1,000 digits that it has never been trained on, each
-# drawn as its label (the network sees no labels). On the right, what the decoder makes of an even grid over the prior.
-# Look for the moment when the zeros and the ones part, and for the digits that never get a place of their own.
+# **Scrub through the training.** On the left, where the encoder puts 1,000 digits that it has never been trained on,
+# each drawn as its label (the network sees no labels). On the right, what the decoder makes of an even grid over the
+# prior. Look for the moment when the zeros and the ones part, and for the digits that never get a place of their own.
 
 # %%
 maps = [
@@ -756,18 +758,19 @@ plotting.strip(
 
 # %% [markdown]
 # The autoencoder reconstructs better: a code that costs nothing can be as particular as it likes. But its codes live
-# wherever they like, far from the origin and with empty country in between. Nobody told it what a random $z$ looks like,
-# so "give me one" is not a question it can answer: standard noise reaches a few kinds of digits only. A Gaussian fitted
-# to its codes afterwards does better here, because in two dimensions little space is empty; it is a repair, and it gives no
-# likelihood. The price of the message is what makes the cloud of codes fill the prior, and the noise is what makes
-# neighbours alike.
+# wherever they like, far from the origin and with empty country in between. Nobody told it what a random $z$ looks
+# like, so "give me one" is not a question it can answer: standard noise reaches a few kinds of digits only. A Gaussian
+# fitted to its codes afterwards does better here, because in two dimensions little space is empty; it is a repair, and
+# it gives no likelihood. The price of the message is what makes the cloud of codes fill the prior, and the noise is
+# what makes neighbours alike.
 #
 # ### How large is the gap?
 #
-# The ELBO is a lower bound. By (04.6) what is missing is $\mathrm{KL}(q(z\mid x)\Vert p(z\mid x))$: the encoder may only propose
-# an upright ellipse, while the true posterior has whatever shape it has. With *two* hidden dimensions the integral
-# (04.5) can simply be summed on a grid, so we can look at the true posterior. The pictures show it for four held-back
-# digits, with the encoder's ellipse at two standard deviations. Where do they disagree: in place, in size, or in shape?
+# The ELBO is a lower bound. By (04.6) what is missing is $\mathrm{KL}(q(z\mid x)\Vert p(z\mid x))$: the encoder may
+# only propose an upright ellipse, while the true posterior has whatever shape it has. With *two* hidden dimensions the
+# integral (04.5) can simply be summed on a grid, so we can look at the true posterior. The pictures show it for four
+# held-back digits, with the encoder's ellipse at two standard deviations. Where do they disagree: in place, in size,
+# or in shape?
 
 # %%
 circle = torch.linspace(0, 2 * math.pi, 60)
@@ -791,8 +794,9 @@ def posterior_picture(i):
 beside(*[posterior_picture(i) for i in (0, 3, 5, 6)])
 
 # %% [markdown]
-# Most of all in *place*: the encoder has to find the posterior of a digit it has never seen in one glance, and misses by a
-# good part of its own width. The posteriors are narrow, tilted or bent as well, which no upright ellipse can follow.
+# Most of all in *place*: the encoder has to find the posterior of a digit it has never seen in one glance, and misses
+# by a good part of its own width. The posteriors are narrow, tilted or bent as well, which no upright ellipse can
+# follow.
 #
 # ### Narrowing it: several draws, one logarithm
 #
@@ -800,8 +804,8 @@ beside(*[posterior_picture(i) for i in (0, 3, 5, 6)])
 #
 # $$\mathcal L_K=\mathbb E_{z_1,\ldots,z_K\sim q}\Bigl[\log\frac1K\sum_{k=1}^Kw_k\Bigr],\qquad w_k=\frac{p(x,z_k)}{q(z_k\mid x)}. \tag{04.13}$$
 #
-# $\mathcal L_1$ is the ELBO. Every $\mathcal L_K$ is a lower bound, $\mathcal L_1\le\mathcal L_2\le\ldots\le\log p(x)$, and
-# they tend to $\log p(x)$: the mean of $K$ weights varies less, so (04.4) charges less for its logarithm.
+# $\mathcal L_1$ is the ELBO. Every $\mathcal L_K$ is a lower bound, $\mathcal L_1\le\mathcal L_2\le\ldots\le\log
+# p(x)$, and they tend to $\log p(x)$: the mean of $K$ weights varies less, so (04.4) charges less for its logarithm.
 #
 # <details><summary>Proof</summary>
 #
@@ -817,8 +821,8 @@ beside(*[posterior_picture(i) for i in (0, 3, 5, 6)])
 # ∎
 # </details>
 #
-# The check takes the one-number world of section 1, $q=N(0.3,0.6^2)$ and $K=2$: a million pairs of draws against a double
-# sum over the grid.
+# The check takes the one-number world of section 1, $q=N(0.3,0.6^2)$ and $K=2$: a million pairs of draws against a
+# double sum over the grid.
 
 # %% tags=["nbval-check-output"]
 monte_carlo = (torch.logsumexp(log_weight(0.3, 0.6, (2, 1_000_000)), 0) - math.log(2)).mean()
@@ -883,13 +887,13 @@ check("04.3", multi_sample_bound)
 # %% [markdown]
 # ## 4. Fix the encoder, make it noise
 #
-# *A diffusion model is a VAE whose hidden part is a whole chain of ever noisier pictures, and whose encoder has nothing to
-# learn.*
+# *A diffusion model is a VAE whose hidden part is a whole chain of ever noisier pictures, and whose encoder has
+# nothing to learn.*
 #
-# What limited our VAE? The decoder had to get from a blurry idea to all 784 pixels in one go. Why not in many small ones?
-# Put a chain of hidden variables between picture and prior, each nearly determined by the next. A **hierarchical VAE**
-# learns encoder and decoder for every link. That is hard to train, since both sides move. Now the bold move: *do not learn
-# the encoder*. Let it be the noising process of notebook 03.
+# What limited our VAE? The decoder had to get from a blurry idea to all 784 pixels in one go. Why not in many small
+# ones? Put a chain of hidden variables between picture and prior, each nearly determined by the next. A **hierarchical
+# VAE** learns encoder and decoder for every link. That is hard to train, since both sides move. Now the bold move: *do
+# not learn the encoder*. Let it be the noising process of notebook 03.
 #
 # | VAE | diffusion model |
 # |---|---|
@@ -968,15 +972,15 @@ equation("04.16", as_diffusion.total, by_hand)
 # <details><summary><b>Question.</b> Our trained VAE spent five to six nats on its message. How many nats does the encoder of the T = 1
 # diffusion model spend, if it ends in almost pure noise? And what does that leave for the decoder?</summary>
 #
-# Almost none: $q(x_1\mid x_0)\approx N(0,I)=p(x_1)$ for every picture. No message, so the decoder can only offer the mean
-# picture: this VAE is useless. The nats have to be handed out along a *chain*: a little per step, where each step needs
-# only a small decision. In a diffusion model the messages are the $x_t$ themselves.
+# Almost none: $q(x_1\mid x_0)\approx N(0,I)=p(x_1)$ for every picture. No message, so the decoder can only offer the
+# mean picture: this VAE is useless. The nats have to be handed out along a *chain*: a little per step, where each step
+# needs only a small decision. In a diffusion model the messages are the $x_t$ themselves.
 # </details>
 #
 # ### What can be computed
 #
-# Before we derive anything, it pays to know which of the many densities are at hand. "Tractable" means: there is a formula that
-# you can evaluate for a given picture, without a sum over all data.
+# Before we derive anything, it pays to know which of the many densities are at hand. "Tractable" means: there is a
+# formula that you can evaluate for a given picture, without a sum over all data.
 #
 # | under the noising process $q$ | tractable? | why |
 # |---|---|---|
@@ -1011,9 +1015,9 @@ equation("04.16", as_diffusion.total, by_hand)
 #
 # $$-\log p(x_0)=\mathbb E_q\Bigl[-\log p(x_T)-\sum_{t=1}^T\log\frac{p(x_{t-1}\mid x_t)}{q(x_t\mid x_{t-1})}\Bigr]-\mathrm{KL}\bigl(q(x_1,\ldots,x_T\mid x_0)\,\Vert\,p(x_1,\ldots,x_T\mid x_0)\bigr). \tag{04.17}$$
 #
-# For one-number pictures both sides can be had. Take data $N(0.4,0.3^2)$, three steps, the exact denoiser, but the step
-# variance $\beta$ that Ho et al. use, so that the model is *not* exact. The model is a Gaussian in $(x_0,\ldots,x_3)$; notebook
-# 02 conditions it on $x_0=0.9$. The expectation is taken over 400,000 walks.
+# For one-number pictures both sides can be had. Take data $N(0.4,0.3^2)$, three steps, the exact denoiser, but the
+# step variance $\beta$ that Ho et al. use, so that the model is *not* exact. The model is a Gaussian in
+# $(x_0,\ldots,x_3)$; notebook 02 conditions it on $x_0=0.9$. The expectation is taken over 400,000 walks.
 
 # %% tags=["nbval-check-output"]
 seen = torch.tensor([0.9]).double()
@@ -1052,14 +1056,14 @@ equation("04.18", terms.forward.mean(1), -0.5 * torch.log(2 * math.pi * math.e *
 #
 # $$-\log p(x_{t-1}\mid x_t)=\frac{\lVert x_{t-1}-m_\theta(x_t)\rVert^2}{2b_t^2}+\frac d2\log(2\pi b_t^2). \tag{04.19}$$
 #
-# Read it again: *show the network a noisy picture, ask for the one a step earlier, square the difference.* It is notebook
-# 01's first algorithm, now with a reason and with a weight, $1/(2b_t^2)$, that nobody had to guess.
+# Read it again: *show the network a noisy picture, ask for the one a step earlier, square the difference.* It is
+# notebook 01's first algorithm, now with a reason and with a weight, $1/(2b_t^2)$, that nobody had to guess.
 #
 # > **Algorithm 3** (first derivation). Repeat: draw a picture $x_0$ and a step $t$; walk to $x_{t-1}$, and one step on
 # > to $x_t$; take a gradient step on $\lVert x_{t-1}-m_\theta(x_t)\rVert^2/(2b_t^2)$.
 #
-# It is **unbiased**: its average is the bound's gradient. And it is **loud**: the target $x_{t-1}$ holds fresh noise that
-# nobody can predict, and the gradient carries it along. Section 7 measures how loud.
+# It is **unbiased**: its average is the bound's gradient. And it is **loud**: the target $x_{t-1}$ holds fresh noise
+# that nobody can predict, and the gradient carries it along. Section 7 measures how loud.
 
 # %% tags=["nbval-check-output"]
 target, m_theta, b = (torch.randn(5, 12, generator=rng, dtype=torch.float64) for _ in range(3))
@@ -1070,9 +1074,9 @@ equation("04.19", -Isotropic(m_theta, b[0]).log_density(target), squares)
 # %% [markdown]
 # ### A version you will meet in print, and its false line
 #
-# It would be nice to have KL divergences instead of single logs: they are averages already taken. Several tutorials (for
-# example Luo 2022, and lecture notes that follow it) regroup line 4 so that the two densities *of the same picture* $x_t$
-# stand together:
+# It would be nice to have KL divergences instead of single logs: they are averages already taken. Several tutorials
+# (for example Luo 2022, and lecture notes that follow it) regroup line 4 so that the two densities *of the same
+# picture* $x_t$ stand together:
 #
 # | | line | reason given |
 # |---|---|---|
@@ -1083,8 +1087,9 @@ equation("04.19", -Isotropic(m_theta, b[0]).log_density(target), squares)
 # | E | in C, term $t$ of the sum is $\mathbb E_{q(x_{t-1},x_{t+1}\mid x_0)}\bigl[\mathrm{KL}(q(x_t\mid x_{t-1})\Vert p(x_t\mid x_{t+1}))\bigr]$ | the mean over $x_t$ taken first |
 #
 # They call the terms of E "consistency terms": coming from the left or from the right, $x_t$ should have the same
-# distribution. It sounds convincing, and one line is false. Before you look: which? Each line is a number. So measure all of
-# them, on Gaussian data, five steps, with the exact model, for which we know that A must be the mean of $-\log p(x_0)$.
+# distribution. It sounds convincing, and one line is false. Before you look: which? Each line is a number. So measure
+# all of them, on Gaussian data, five steps, with the exact model, for which we know that A must be the mean of $-\log
+# p(x_0)$.
 
 # %%
 five = Table.of(Linear(), 5)
@@ -1121,11 +1126,11 @@ for t in range(1, 5):
     print(f"t = {t}: log q - log p, averaged over walks {both[0]:.3f};   as a KL {both[1]:.3f}")
 
 # %% [markdown]
-# What went wrong? "The mean over $x_t$ taken first" means: hold $x_{t-1}$ and $x_{t+1}$ fixed and average over $x_t$. But
-# in a walk, an $x_t$ *between* two known neighbours is not distributed as $q(x_t\mid x_{t-1})$. It is drawn from
-# $q(x_t\mid x_{t-1},x_{t+1})$, since $x_{t+1}$ was made from it. The KL in E draws $x_t$ without looking at
-# $x_{t+1}$: **it drops a dependence.** (In D nothing comes after $x_T$, so D is right.) The size of the error follows:
-# with $w_t$ the slope of the model's mean of $x_t$ as a function of $x_{t+1}$,
+# What went wrong? "The mean over $x_t$ taken first" means: hold $x_{t-1}$ and $x_{t+1}$ fixed and average over $x_t$.
+# But in a walk, an $x_t$ *between* two known neighbours is not distributed as $q(x_t\mid x_{t-1})$. It is drawn from
+# $q(x_t\mid x_{t-1},x_{t+1})$, since $x_{t+1}$ was made from it. The KL in E draws $x_t$ without looking at $x_{t+1}$:
+# **it drops a dependence.** (In D nothing comes after $x_T$, so D is right.) The size of the error follows: with $w_t$
+# the slope of the model's mean of $x_t$ as a function of $x_{t+1}$,
 #
 # $$\text{term of E}-\text{term of C}=\frac{w_t}{b_{t+1}^2}\,\mathrm{Cov}(x_t,x_{t+1}\mid x_{t-1})=\frac{w_t}{b_{t+1}^2}\,\frac{\alpha_{t+1}}{\alpha_t}\,\beta_t. \tag{04.20}$$
 #
@@ -1155,10 +1160,10 @@ for t in range(1, 5):
 equation("04.20", sum(difference), sum(predicted), rtol=6e-3)
 
 # %% [markdown]
-# Is it harmful? A network that minimised E would be trained towards the wrong picture: towards an $x_t'$ that has never met
-# the $x_{t+1}$ it is predicted from. The best straight line then has the slope $\frac{v_t-\beta_t}{v_t}$ times the right
-# one, $v_t$ being the variance of $x_t$ (its covariance with $x_{t+1}$ has lost the part $\beta_t$ that fresh noise gave
-# both):
+# Is it harmful? A network that minimised E would be trained towards the wrong picture: towards an $x_t'$ that has
+# never met the $x_{t+1}$ it is predicted from. The best straight line then has the slope $\frac{v_t-\beta_t}{v_t}$
+# times the right one, $v_t$ being the variance of $x_t$ (its covariance with $x_{t+1}$ has lost the part $\beta_t$
+# that fresh noise gave both):
 
 # %% tags=["nbval-check-output"]
 for t in range(1, 5):
@@ -1199,8 +1204,8 @@ shown = fine.abs() < 2
 equation("04.21", normalised[shown], torch.exp(product - coins.log_density(x_t[:, None], now))[shown])
 
 # %% [markdown]
-# There is a shorter way to the same answer. If we knew which point it was, we would have 03's bridge. We do not know, but
-# $x_t$ tells how likely each is. So the reverse conditional is a **mixture of bridges**:
+# There is a shorter way to the same answer. If we knew which point it was, we would have 03's bridge. We do not know,
+# but $x_t$ tells how likely each is. So the reverse conditional is a **mixture of bridges**:
 #
 # $$q(x_s\mid x_t)=\sum_k\Pr(x_0=a_k\mid x_t)\;q(x_s\mid x_t,x_0=a_k),\qquad\Pr(x_0=a_k\mid x_t)\propto\pi_k\,e^{-(x_t-\alpha_ta_k)^2/2\sigma_t^2}. \tag{04.22}$$
 #
@@ -1214,8 +1219,8 @@ equation("04.22", mixture_log_density(fine[None], *parts)[0].exp()[shown], norma
 # %% [markdown]
 # For a million pictures instead of two points it is a mixture of a million bridges. No network outputs that. Yet our
 # model's step is a single Gaussian. When is that good enough? **Scrub from a long step to a short one**: $t=0.5$ and
-# $x_t=0.2$ stay, $s$ comes closer. The dashed line is the nearest Gaussian in the sense of (04.2), with the exact mean and
-# variance. Look for the step at which you can no longer tell them apart.
+# $x_t=0.2$ stay, $s$ comes closer. The dashed line is the nearest Gaussian in the sense of (04.2), with the exact mean
+# and variance. Look for the step at which you can no longer tell them apart.
 
 # %%
 lengths = torch.tensor([0.48, 0.45, 0.42, 0.38, 0.34, 0.30, 0.26, 0.22, 0.18, 0.14, 0.10, 0.06, 0.03]).double()
@@ -1273,9 +1278,9 @@ for h, ratio in zip(steps[::3], ratios[::3], strict=True):
 
 # %% [markdown]
 # Halve the step, and the error of *each* step falls by eight, while there are twice as many: the whole chain errs four
-# times less. **Many small Gaussian steps can do what one Gaussian cannot.** And the second measurement says which Gaussian:
-# in the limit, its variance is that of the forward step, $\beta$ (Feller knew this in 1949; Sohl-Dickstein et al. built
-# on it). So only the mean is left to learn.
+# times less. **Many small Gaussian steps can do what one Gaussian cannot.** And the second measurement says which
+# Gaussian: in the limit, its variance is that of the forward step, $\beta$ (Feller knew this in 1949; Sohl-Dickstein
+# et al. built on it). So only the mean is left to learn.
 #
 # Where does the third power come from? The leading error of a nearly Gaussian law is its lopsidedness, the third
 # cumulant $\kappa_3=\mathbb E[(x-\mathbb E x)^3]$. With $s$ the standard deviation of the law,
@@ -1297,8 +1302,8 @@ for h, ratio in zip(steps[::3], ratios[::3], strict=True):
 # ∎
 # </details>
 #
-# For $\pm1$ with probabilities $P,1-P$: $\kappa_3(x_0\mid x_t)=8P(1-P)(1-2P)$. The check is at the step 0.001, averaged over
-# $x_t$.
+# For $\pm1$ with probabilities $P,1-P$: $\kappa_3(x_0\mid x_t)=8P(1-P)(1-2P)$. The check is at the step 0.001,
+# averaged over $x_t$.
 
 # %% tags=["nbval-check-output"]
 tiny = cosine(0.499)
@@ -1376,9 +1381,9 @@ equation("04.24", kernel(five(t - 1), five(t))(x_s).log_density(x_t), through_br
 # $$L=\underbrace{\mathrm{KL}\bigl(q(x_T\mid x_0)\,\Vert\,p(x_T)\bigr)}_{L_T}+\sum_{t=2}^T\underbrace{\mathbb E_{q(x_t\mid x_0)}\,\mathrm{KL}\bigl(q(x_{t-1}\mid x_t,x_0)\,\Vert\,p(x_{t-1}\mid x_t)\bigr)}_{L_{t-1}}+\underbrace{\mathbb E_{q(x_1\mid x_0)}\bigl[-\log p(x_0\mid x_1)\bigr]}_{L_0}. \tag{04.25}$$
 #
 # *A prior term that no network can change, one KL between two Gaussians for each step, a reconstruction.* Nothing was
-# given away since line 3, so it is the same number as the first derivation's. The check has it by two routes for Gaussian
-# data and the variance $\beta$: the left side averages (04.25) term by term in closed form; the right side is the first derivation,
-# (04.17) to (04.19), averaged in closed form.
+# given away since line 3, so it is the same number as the first derivation's. The check has it by two routes for
+# Gaussian data and the variance $\beta$: the left side averages (04.25) term by term in closed form; the right side is
+# the first derivation, (04.17) to (04.19), averaged in closed form.
 
 # %%
 steps, later_steps = torch.arange(1, 6), torch.arange(2, 6)
@@ -1401,9 +1406,9 @@ equation("04.25", L_T + L_steps.sum() + L_0, first_sum)
 # %% [markdown]
 # ### Same mean, different noise
 #
-# Three ways to estimate the bound from one walk per picture: the **path** (line 4 as it is, with the sampled $\log q$), the
-# **first** derivation with its constants (Algorithm 3's loss plus (04.18)), and the **second** (04.25). The picture is
-# always $x_0=0.9$, so all the spread you see comes from the walks. Which one would you train with?
+# Three ways to estimate the bound from one walk per picture: the **path** (line 4 as it is, with the sampled $\log
+# q$), the **first** derivation with its constants (Algorithm 3's loss plus (04.18)), and the **second** (04.25). The
+# picture is always $x_0=0.9$, so all the spread you see comes from the walks. Which one would you train with?
 
 # %% tags=["nbval-check-output"]
 for T in (3, 10, 100):
@@ -1417,13 +1422,15 @@ for T in (3, 10, 100):
     )
 
 # %% [markdown]
-# All three agree within their errors; their variances do not. The first is by far the loudest, and grows louder with every
-# step that is added. The path is quiet *as a number*, because the sampled $\log q$ cancels most of the noise in $\log p$; with the exact model it is
-# even the same for every walk from $x_0$, namely $-\log p(x_0)$ (section 8 shows it). But training needs gradients, and there
-# $\log q$ has none: **the path's gradient is the first derivation's gradient**, noise and all.
+# All three agree within their errors; their variances do not. The first is by far the loudest, and grows louder with
+# every step that is added. The path is quiet *as a number*, because the sampled $\log q$ cancels most of the noise in
+# $\log p$; with the exact model it is even the same for every walk from $x_0$, namely $-\log p(x_0)$ (section 8 shows
+# it). But training needs gradients, and there $\log q$ has none: **the path's gradient is the first derivation's
+# gradient**, noise and all.
 #
 # For the gradient one step's term suffices. The second derivation replaces the target $x_{t-1}$ by its mean $m$, the
-# bridge's. That this changes nothing on average is the oldest identity of statistics (mean square = squared mean + variance):
+# bridge's. That this changes nothing on average is the oldest identity of statistics (mean square = squared mean +
+# variance):
 #
 # $$\mathbb E_{q(x_{t-1}\mid x_t,x_0)}\lVert x_{t-1}-m_\theta(x_t)\rVert^2=\lVert m-m_\theta(x_t)\rVert^2+d\,\tau^2. \tag{04.26}$$
 #
@@ -1437,9 +1444,9 @@ right_side = (here.mean - m_theta).square().sum() + 12 * here.std**2
 equation("04.26", (landed - m_theta).square().sum(1).mean(), right_side, rtol=4e-3)
 
 # %% [markdown]
-# Now the measurement: the gradient of each term with respect to the network's guess $\hat x_0$ (moved by the same amount for
-# all walks), 20,000 walks on a hundred steps, exact denoiser. Look at the distance between the curves: it is on a
-# logarithmic axis.
+# Now the measurement: the gradient of each term with respect to the network's guess $\hat x_0$ (moved by the same
+# amount for all walks), 20,000 walks on a hundred steps, exact denoiser. Look at the distance between the curves: it
+# is on a logarithmic axis.
 
 # %%
 hundred = Table.of(Linear(), 100)
@@ -1461,10 +1468,10 @@ for t in (2, 5, 20, 50):
     )
 
 # %% [markdown]
-# Both gradients have mean 0 here, as they must at the optimum. At the clean end the two targets are equally uncertain; at
-# $t=50$ the sampled target is noisier by a factor of a thousand: the network is asked for a picture that is nearly all
-# fresh noise. *The same loss in expectation, the same optimum, and a quieter teacher.* This is the reason why every
-# diffusion model in use is trained with the second form.
+# Both gradients have mean 0 here, as they must at the optimum. At the clean end the two targets are equally uncertain;
+# at $t=50$ the sampled target is noisier by a factor of a thousand: the network is asked for a picture that is nearly
+# all fresh noise. *The same loss in expectation, the same optimum, and a quieter teacher.* This is the reason why
+# every diffusion model in use is trained with the second form.
 #
 # ### Exercise 04.5: one term of the bound (3 points)
 
@@ -1498,9 +1505,9 @@ check("04.5", bound_term)
 # %% [markdown]
 # ### Exercise 04.6: the weight of a squared error (2 points)
 #
-# If the model uses the bridge's own standard deviation, the two Gaussians of 04.5 differ in their means only, and the KL is a
-# number times $\lVert x_0-\hat x_0\rVert^2$. Find that number, from alpha and sigma at the two times. It becomes
-# surprisingly short; section 10 shows what it means, so try before you read on.
+# If the model uses the bridge's own standard deviation, the two Gaussians of 04.5 differ in their means only, and the
+# KL is a number times $\lVert x_0-\hat x_0\rVert^2$. Find that number, from alpha and sigma at the two times. It
+# becomes surprisingly short; section 10 shows what it means, so try before you read on.
 
 
 # %% tags=["exercise-04.6"]
@@ -1522,15 +1529,16 @@ check("04.6", error_weight)
 # %% [markdown]
 # ### The last term, for pixels
 #
-# $L_0=-\log p(x_0\mid x_1)$ asks for the probability of a picture, not for a density. Pixels come in 256 levels, in our
-# scale $\Delta=2/255$ apart. A *density* at a level can be made as large as you like by narrowing the Gaussian: on pixels that
-# are mostly exactly $-1$, "the likelihood" would go to infinity. So give each level its bin (Ho et al. 2020, equation
-# 13), with the outermost bins reaching to infinity, so that all is spent on levels that exist:
+# $L_0=-\log p(x_0\mid x_1)$ asks for the probability of a picture, not for a density. Pixels come in 256 levels, in
+# our scale $\Delta=2/255$ apart. A *density* at a level can be made as large as you like by narrowing the Gaussian: on
+# pixels that are mostly exactly $-1$, "the likelihood" would go to infinity. So give each level its bin (Ho et al.
+# 2020, equation 13), with the outermost bins reaching to infinity, so that all is spent on levels that exist:
 #
 # $$p(x\mid x_1)=\Phi\Bigl(\frac{x+\frac\Delta2-\hat x_0}{b}\Bigr)-\Phi\Bigl(\frac{x-\frac\Delta2-\hat x_0}{b}\Bigr). \tag{04.27}$$
 #
-# Here $\Phi$ is the standard normal's distribution function, $\hat x_0$ the guess from $x_1$, and $b$ a standard deviation of
-# the decoder's own. The check adds up a fine grid of the density over five bins, and the sum over all levels must be 1.
+# Here $\Phi$ is the standard normal's distribution function, $\hat x_0$ the guess from $x_1$, and $b$ a standard
+# deviation of the decoder's own. The check adds up a fine grid of the density over five bins, and the sum over all
+# levels must be 1.
 
 # %% tags=["nbval-check-output"]
 guess_0, width = torch.tensor([[0.1]]).double(), 0.05
@@ -1544,13 +1552,14 @@ equation("04.27", (*of_levels[140:145], of_levels.sum()), (*area, 1.0), rtol=1e-
 
 # %% [markdown]
 # Written naively the difference of two $\Phi$ is $1-1=0$ for a pixel far from the guess, and its log is $-\infty$: one
-# bad pixel makes the whole picture "impossible". In the tails one has to subtract *logarithms*: with $a<b$ both far to the left,
-# $\log(\Phi(b)-\Phi(a))=\log\Phi(b)+\log\bigl(1-e^{\log\Phi(a)-\log\Phi(b)}\bigr)$. And far to the right use the mirror image: the
-# area between $a$ and $b$ is that between $-b$ and $-a$.
+# bad pixel makes the whole picture "impossible". In the tails one has to subtract *logarithms*: with $a<b$ both far to
+# the left, $\log(\Phi(b)-\Phi(a))=\log\Phi(b)+\log\bigl(1-e^{\log\Phi(a)-\log\Phi(b)}\bigr)$. And far to the right use
+# the mirror image: the area between $a$ and $b$ is that between $-b$ and $-a$.
 #
 # ### Exercise 04.7: the discretised decoder, safe in the tails (3 points)
 #
-# The body is scaffolded: bins and mirror are there, and what is missing is the logarithm of the area, the sum, and the bits.
+# The body is scaffolded: bins and mirror are there, and what is missing is the logarithm of the area, the sum, and the
+# bits.
 
 
 # %% tags=["exercise-04.7"]
@@ -1583,15 +1592,16 @@ check("04.7", decoder_cost)
 #
 # *On Gaussian data we can compute every $q(x_s\mid x_t)$, so we can see what the model's variance is worth.*
 #
-# Data $N(0.4,0.3^2)$ again. Everything is Gaussian, so $q(x_s\mid x_t)$ is exactly Gaussian at *every* step length, and the
-# exact denoiser gives its mean. What remains is to choose the standard deviation $b$ of the model's step. Let $a$ be that
-# of $q(x_s\mid x_t)$. Two Gaussians with the same mean are compared at each step, so what the bound loses on average is
+# Data $N(0.4,0.3^2)$ again. Everything is Gaussian, so $q(x_s\mid x_t)$ is exactly Gaussian at *every* step length,
+# and the exact denoiser gives its mean. What remains is to choose the standard deviation $b$ of the model's step. Let
+# $a$ be that of $q(x_s\mid x_t)$. Two Gaussians with the same mean are compared at each step, so what the bound loses
+# on average is
 #
 # $$\mathbb E[L]-\mathbb E[-\log p(x_0)]=\sum_{t=1}^T\Bigl(\log\frac{b_t}{a_t}+\frac{a_t^2}{2b_t^2}-\frac12\Bigr), \tag{04.28}$$
 #
-# per dimension, with the prior $q(x_T)$ and $p(x_0)$ the true density. (By (04.6) and (04.15) the left side is the KL between
-# the laws of the two chains, and the KL of two Markov chains is the sum of the KLs of their steps.) The check computes that
-# KL of two Gaussians on $\mathbb R^{11}$ by notebook 02's formula, with full covariance matrices.
+# per dimension, with the prior $q(x_T)$ and $p(x_0)$ the true density. (By (04.6) and (04.15) the left side is the KL
+# between the laws of the two chains, and the KL of two Markov chains is the sum of the KLs of their steps.) The check
+# computes that KL of two Gaussians on $\mathbb R^{11}$ by notebook 02's formula, with full covariance matrices.
 
 # %% tags=["nbval-check-output"]
 ten = Table.of(Linear(), 10)
@@ -1609,8 +1619,8 @@ equation("04.28", left_side, (gaussian_gap(0.3, ten, "beta"), gaussian_gap(0.3, 
 #
 # $$a^2=v_s-\frac{(rv_s)^2}{v_t}=V\,\frac{v_s}{v_t},\qquad v=\alpha^2\sigma_d^2+\sigma^2. \tag{04.29}$$
 #
-# (First form: prior variance minus what was learnt. Common denominator: $\frac{v_s(v_t-r^2v_s)}{v_t}$, and the bracket is
-# $V$.)
+# (First form: prior variance minus what was learnt. Common denominator: $\frac{v_s(v_t-r^2v_s)}{v_t}$, and the bracket
+# is $V$.)
 
 # %% tags=["nbval-check-output"]
 s_level, t_level = ten(6), ten(7)
@@ -1625,9 +1635,10 @@ learnt = condition(
 equation("04.29", gaussian_step_std(0.3, s_level, t_level) ** 2, learnt.cov[0, 0])
 
 # %% [markdown]
-# Two special cases are famous. Data that are **one point** ($\sigma_d=0$): $v=\sigma^2$, and $a^2=V\sigma_s^2/\sigma_t^2$,
-# the bridge's variance, Ho et al.'s $\tilde\beta$. **Standard normal data** ($\sigma_d=1$, variance preserving): $v=1$
-# always, and $a^2=V=\beta$. Real data are between, and so is the exact variance. Look at where the three differ at all.
+# Two special cases are famous. Data that are **one point** ($\sigma_d=0$): $v=\sigma^2$, and
+# $a^2=V\sigma_s^2/\sigma_t^2$, the bridge's variance, Ho et al.'s $\tilde\beta$. **Standard normal data**
+# ($\sigma_d=1$, variance preserving): $v=1$ always, and $a^2=V=\beta$. Real data are between, and so is the exact
+# variance. Look at where the three differ at all.
 
 # %%
 t = torch.arange(2, 101)
@@ -1642,10 +1653,10 @@ plotting.curves(
 
 # %% [markdown]
 # Only in the first tenth of the steps or so, where the noise level changes much from one step to the next. That looks
-# harmless. Now measure. First the
-# promise: with the exact variance, and the prior $q(x_T)$, the bound is **tight at every T**, even $T=1$. Not only on average: if
-# the model's own law of the chain given $x_0$ is $q$'s, the ratio in line 2 of section 5 is $p(x_0)$ for *every single
-# walk*, and so is the path estimate $-\log p(x_0)$. The largest difference over 2,000 walks:
+# harmless. Now measure. First the promise: with the exact variance, and the prior $q(x_T)$, the bound is **tight at
+# every T**, even $T=1$. Not only on average: if the model's own law of the chain given $x_0$ is $q$'s, the ratio in
+# line 2 of section 5 is $p(x_0)$ for *every single walk*, and so is the path estimate $-\log p(x_0)$. The largest
+# difference over 2,000 walks:
 
 # %% tags=["nbval-check-output"]
 data = 0.4 + 0.3 * torch.randn(2000, 1, generator=rng, dtype=torch.float64)
@@ -1659,9 +1670,9 @@ for T in (1, 2, 10, 100, 1000):
     )
 
 # %% [markdown]
-# Then the two variances in use, on two grids: steps even in time, and steps even in log-SNR (from the schedule's end up
-# to log-SNR 9, then one step to clean data). Before you run it: with more and more steps, which of the four will close the
-# gap?
+# Then the two variances in use, on two grids: steps even in time, and steps even in log-SNR (from the schedule's end
+# up to log-SNR 9, then one step to clean data). Before you run it: with more and more steps, which of the four will
+# close the gap?
 
 # %% tags=["nbval-check-output"]
 print("     T     beta  beta, log-SNR grid  beta-tilde  beta-tilde, log-SNR grid     (gap in nats per dimension)")
@@ -1688,11 +1699,11 @@ plotting.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# $\beta$ costs about $3.65/T$: good for many steps. $\tilde\beta$ with even times **never closes**: .665, .432, .314 nats at $T=100$,
-# 1,000, 10,000. The reason is at the clean end. There $\sigma^2$ grows in proportion to time, so after $k$ steps it is $k$
-# times the first step's, *however short the steps are*: $\tilde\beta/\beta=\sigma_{k-1}^2/\sigma_k^2=\frac{k-1}k$, while the
-# exact variance is practically $\beta$ (the data's spread is much wider than this noise). These first steps come in every
-# table, and cost what they cost:
+# $\beta$ costs about $3.65/T$: good for many steps. $\tilde\beta$ with even times **never closes**: .665, .432, .314
+# nats at $T=100$, 1,000, 10,000. The reason is at the clean end. There $\sigma^2$ grows in proportion to time, so
+# after $k$ steps it is $k$ times the first step's, *however short the steps are*:
+# $\tilde\beta/\beta=\sigma_{k-1}^2/\sigma_k^2=\frac{k-1}k$, while the exact variance is practically $\beta$ (the
+# data's spread is much wider than this noise). These first steps come in every table, and cost what they cost:
 #
 # $$\lim_{T\to\infty}\text{gap}=\sum_{k=2}^\infty\frac12\Bigl(\frac1{k-1}-\log\frac k{k-1}\Bigr)=\frac\gamma2=0.2886\ldots \tag{04.30}$$
 #
@@ -1720,9 +1731,9 @@ euler = -torch.special.digamma(torch.ones(()).double())
 equation("04.30", gaussian_gap(0.3, Table.of(Linear(), 500_000), "bridge"), euler / 2, rtol=6e-3)
 
 # %% [markdown]
-# 0.2886 nats are 0.416 *bits for every dimension*: for a $28\times28$ picture, 226 nats. Steps even in **log-SNR** have no such
-# place: from one to the next the noise level changes by the same factor, and that factor tends to 1. Lesson: *a bound is a
-# property of model, variance and grid together.*
+# 0.2886 nats are 0.416 *bits for every dimension*: for a $28\times28$ picture, 226 nats. Steps even in **log-SNR**
+# have no such place: from one to the next the noise level changes by the same factor, and that factor tends to 1.
+# Lesson: *a bound is a property of model, variance and grid together.*
 #
 # These gaps were computed. Does the library's `bound`, which draws one $x_t$ for each term, see the same? 20,000 data, a
 # hundred steps:
@@ -1773,10 +1784,10 @@ check("04.8", best_variance)
 #
 # *How many bits would the course's digit model need to send you a digit it has never seen?*
 #
-# `load_model("digits")` is a UNet trained on 9,000 grey digits (notebook 05 is about it; here it is a black box that guesses
-# $\hat x_0$ from $x_t$). We need a table of steps: 1,000, even in log-SNR, from $-9$ (pure noise, for the eye) up to $11$,
-# where the noise is half a grey level. The bound is divided by the number of pixels and by $\log2$: **bits per
-# dimension**.
+# `load_model("digits")` is a UNet trained on 9,000 grey digits (notebook 05 is about it; here it is a black box that
+# guesses $\hat x_0$ from $x_t$). We need a table of steps: 1,000, even in log-SNR, from $-9$ (pure noise, for the eye)
+# up to $11$, where the noise is half a grey level. The bound is divided by the number of pixels and by $\log2$: **bits
+# per dimension**.
 #
 # The prior term needs no network at all. How far from noise is the end of the chain?
 
@@ -1789,9 +1800,9 @@ print(f"at t = 1: sigma {float(ladder.sigma[1]):.5f}, half the distance of two l
 print(f"L_T: {float(L_T.mean()):.3f} nats a digit, {float(bits_per_dim(L_T, 784).mean()):.6f} bits per dimension")
 
 # %% [markdown]
-# **$L_0$ with a standard deviation of its own.** The decoder sees $x_1$, guesses $\hat x_0$, and must spread its belief over
-# the 256 levels. How widely? Its error is not the noise of $x_1$: most pixels are exactly black, and the network
-# knows it. So choose the width that codes *training* digits best, and only then look at the held-back ones.
+# **$L_0$ with a standard deviation of its own.** The decoder sees $x_1$, guesses $\hat x_0$, and must spread its
+# belief over the 256 levels. How widely? Its error is not the noise of $x_1$: most pixels are exactly black, and the
+# network knows it. So choose the width that codes *training* digits best, and only then look at the held-back ones.
 
 
 # %%
@@ -1822,9 +1833,9 @@ for name, value in ((f"its own std, {decoder_std:.5f}", L_0), (f"sigma_1, {float
 
 # %% [markdown]
 # **The 999 steps between.** A hundred digits times 999 evaluations is too much for a page. The sum does not need them
-# all: split the steps into 20 groups, draw *one* $t$ per digit in each group, and multiply by the group's size. That is
-# unbiased (each step of a group is drawn with the same chance), and the groups keep the noise of the draw small. The spread
-# over digits then contains everything that is random, so its standard error is honest.
+# all: split the steps into 20 groups, draw *one* $t$ per digit in each group, and multiply by the group's size. That
+# is unbiased (each step of a group is drawn with the same chance), and the groups keep the noise of the draw small.
+# The spread over digits then contains everything that is random, so its standard error is honest.
 
 
 # %%
@@ -1868,9 +1879,10 @@ print(
 )
 
 # %% [markdown]
-# Nearly everything is spent at the clean end, on the exact grey levels of the strokes' edges, which no eye can judge. *Which
-# digit it is, and how it is written*, costs less than a tenth of a bit per dimension. This is the honest accounting of a
-# likelihood, and the reason why notebook 05 will throw these weights away when pictures are to look good.
+# Nearly everything is spent at the clean end, on the exact grey levels of the strokes' edges, which no eye can judge.
+# *Which digit it is, and how it is written*, costs less than a tenth of a bit per dimension. This is the honest
+# accounting of a likelihood, and the reason why notebook 05 will throw these weights away when pictures are to look
+# good.
 #
 # For scale, here is a model with no idea of shape at all: for every pixel its own histogram over the 256 levels (counted
 # on the training digits, mixed with 1% of a uniform law, so that nothing is impossible).
@@ -1904,15 +1916,16 @@ for T in (10, 30, 100, 1000):
     print(f"T = {T:4d}: " + ",  ".join(cells) + "  bits per dimension")
 
 # %% [markdown]
-# More steps, a tighter bound: few long Gaussian steps cannot make the decisions that section 6 showed. (With 30 steps the
-# network does worse than the histograms.) On these digits the bridge's
-# variance is the better one: most pixels are exactly black, that is, "data that are one point", the case for which it is exact.
+# More steps, a tighter bound: few long Gaussian steps cannot make the decisions that section 6 showed. (With 30 steps
+# the network does worse than the histograms.) On these digits the bridge's variance is the better one: most pixels are
+# exactly black, that is, "data that are one point", the case for which it is exact.
 #
 # <details><summary><b>Question.</b> Could you compare this number with the ELBO of section 3's VAE, about −157 nats a digit?</summary>
 #
-# No: those were *binarised* digits, another set of pictures. 784 binary pixels cost 543 nats at most without any model; 784 pixels of
-# 256 levels cost 4,347. Likelihoods can be compared only for the same data, prepared in the same way, and densities not with
-# probabilities at all. Nor does a smaller bound prove a better model: perhaps only a tighter bound.
+# No: those were *binarised* digits, another set of pictures. 784 binary pixels cost 543 nats at most without any
+# model; 784 pixels of 256 levels cost 4,347. Likelihoods can be compared only for the same data, prepared in the same
+# way, and densities not with probabilities at all. Nor does a smaller bound prove a better model: perhaps only a
+# tighter bound.
 # </details>
 #
 # ## 10. Every schedule, the same bound
@@ -1959,9 +1972,10 @@ equation("04.31", nats, step_weight(levels_s, levels_t) * (0.3 * mistake).square
 # $$\sum_{t}L_{t-1}\ \longrightarrow\ \frac12\int_{\mathrm{snr}_T}^{\mathrm{snr}_1}e(u)\,\mathrm du. \tag{04.32}$$
 #
 # The integral knows where the schedule starts and ends, and nothing of the way (Kingma et al. 2021). Since the error
-# shrinks as the signal grows, and the sum takes $e$ at the noisy end of each step, the sum lies *above* the integral: more steps,
-# tighter bound. For Gaussian data $e(u)=1/(\sigma_d^{-2}+u)$, so the integral is
-# $\frac12\log\frac{1+\sigma_d^2\,\mathrm{snr}_1}{1+\sigma_d^2\,\mathrm{snr}_T}$. The check sums 10,000 steps of the linear schedule.
+# shrinks as the signal grows, and the sum takes $e$ at the noisy end of each step, the sum lies *above* the integral:
+# more steps, tighter bound. For Gaussian data $e(u)=1/(\sigma_d^{-2}+u)$, so the integral is
+# $\frac12\log\frac{1+\sigma_d^2\,\mathrm{snr}_1}{1+\sigma_d^2\,\mathrm{snr}_T}$. The check sums 10,000 steps of the
+# linear schedule.
 
 
 # %% tags=["nbval-check-output"]
@@ -1987,8 +2001,8 @@ for T in (10, 100, 1000, 10_000):
 
 # %% [markdown]
 # Three schedules, one limit. With few steps they differ (so the choice matters for a bound with ten steps), with many
-# they do not. Does it hold for the trained network, whose error has no formula? Its bound between log-SNR $-9$ and $6$, with three
-# schedules of 1,000 steps, 32 digits, 40 draws of $t$ for each:
+# they do not. Does it hold for the trained network, whose error has no formula? Its bound between log-SNR $-9$ and
+# $6$, with three schedules of 1,000 steps, 32 digits, 40 draws of $t$ for each:
 
 # %%
 measured = {}
@@ -2006,9 +2020,9 @@ for name, value in measured.items():
     )
 
 # %% [markdown]
-# Same network, same endpoints, same bound, within the errors of the draw. (The digits are the same in the three rows, so most of the
-# first error, the spread from digit to digit, is common to all; the second column takes it out.) So a schedule, in training, is *only* a choice of
-# where to look how often. In sampling it is more: the steps are taken.
+# Same network, same endpoints, same bound, within the errors of the draw. (The digits are the same in the three rows,
+# so most of the first error, the spread from digit to digit, is common to all; the second column takes it out.) So a
+# schedule, in training, is *only* a choice of where to look how often. In sampling it is more: the steps are taken.
 #
 # <details><summary><b>Question.</b> If the schedule drops out, why do papers search for good ones?</summary>
 #
@@ -2019,10 +2033,10 @@ for name, value in measured.items():
 #
 # ## What we can do now, and what still hurts
 #
-# **We can** say what a diffusion model's loss is *for*: it bounds the number of nats a model needs for a picture. We can derive
-# it in two ways, know where each line comes from, and which of the two to train with. We know that a step back is a
-# Gaussian if it is short, which variance it should have, and that the whole loss is one integral of squared errors over the
-# signal-to-noise ratio.
+# **We can** say what a diffusion model's loss is *for*: it bounds the number of nats a model needs for a picture. We
+# can derive it in two ways, know where each line comes from, and which of the two to train with. We know that a step
+# back is a Gaussian if it is short, which variance it should have, and that the whole loss is one integral of squared
+# errors over the signal-to-noise ratio.
 #
 # **What still hurts**
 #
