@@ -15,7 +15,9 @@ from course_lib.schedule import Marginal, bridge_weights, kernel
 from course_lib.vae import bernoulli_log_likelihood, importance_bound, kl_to_standard
 
 from . import nb04_wrong as wrong
+from . import nb04_wrong_last as wrong_last
 from . import nb04_wrong_later as wrong_later
+from . import nb04_wrong_steps as wrong_steps
 from .contract import Call, Case, Exercise
 from .nb04_inputs import deaf_decoder, prior_encoder, sure_decoder, toy_decoder, toy_encoder
 
@@ -249,11 +251,12 @@ EXERCISES = (
         answers=(f"{LIBRARY}vae.elbo", f"{LIBRARY}vae.bernoulli_log_likelihood", f"{LIBRARY}vae.kl_to_standard"),
     ),
     Exercise(
-        "04.3", "The importance-weighted bound", 2, importance_bound, _importance_cases, wrong.IMPORTANCE,
+        "04.3", "The importance-weighted bound", 2, importance_bound, _importance_cases, wrong_steps.IMPORTANCE,
         answers=(f"{LIBRARY}vae.importance_bound",),
     ),
     Exercise(
-        "04.4", "The exact reverse conditional of two points", 3, two_points_back, _two_points_cases, wrong.TWO_POINTS,
+        "04.4", "The exact reverse conditional of two points", 3, two_points_back, _two_points_cases,
+        wrong_steps.TWO_POINTS,
         answers=(f"{LIBRARY}reverse.reverse_of_points",),
     ),
     Exercise(
@@ -265,11 +268,11 @@ EXERCISES = (
         answers=(f"{LIBRARY}objective.step_weight",),
     ),
     Exercise(
-        "04.7", "The discretised decoder, safe in the tails", 3, decoder_cost, _decoder_cases, wrong_later.DECODER,
+        "04.7", "The discretised decoder, safe in the tails", 3, decoder_cost, _decoder_cases, wrong_last.DECODER,
         answers=(f"{LIBRARY}objective.decoder_term", f"{LIBRARY}objective.log_area"),
     ),
     Exercise(
-        "04.8", "The best variance for Gaussian data", 2, best_variance, _variance_cases, wrong_later.VARIANCE,
+        "04.8", "The best variance for Gaussian data", 2, best_variance, _variance_cases, wrong_last.VARIANCE,
         answers=(f"{LIBRARY}oracle.gaussian_step_std",),
     ),
 )  # fmt: skip
