@@ -1600,7 +1600,8 @@ check("04.7", decoder_cost)
 # $$\mathbb E[L]-\mathbb E[-\log p(x_0)]=\sum_{t=1}^T\Bigl(\log\frac{b_t}{a_t}+\frac{a_t^2}{2b_t^2}-\frac12\Bigr), \tag{04.28}$$
 #
 # per dimension, with the prior $q(x_T)$ and $p(x_0)$ the true density. (By (04.6) and (04.15) the left side is the KL
-# between the laws of the two chains, and the KL of two Markov chains is the sum of the KLs of their steps.) The check
+# between the laws of the two chains. Read backwards both are Markov chains that start in $q(x_T)$, and the KL of two
+# such chains is the sum of the KLs of their steps, averaged over where they are.) The check
 # computes that KL of two Gaussians on $\mathbb R^{11}$ by notebook 02's formula, with full covariance matrices.
 
 # %% tags=["nbval-check-output"]
