@@ -372,16 +372,16 @@ for t in (1, 250, 500, 1000):
 # | notebook | its question | minutes | seconds to run |
 # |---|---|---|---|
 # | 00 Start here | how does this work? | 20 | 10 |
-# | 01 Naive diffusion | can a network un-flip pixels, and why does it only half work? | 90 | 90 |
-# | 02 Gaussians | which noise can we calculate with? | 120 | 90 |
+# | 01 Naive diffusion | can a network un-flip pixels, and why does it only half work? | 120 | 90 |
+# | 02 Gaussians | which noise can we calculate with? | 150 | 90 |
 # | 03 The forward process | how much noise, and when? What does going back need? | 120 | 90 |
 # | 04 The loss we deserve | what should a network learn, and what is the bound it climbs? | 150 | 90 |
 # | 05 DDPM | train it, sample it, judge it, repair it | 120 | 180 |
 # | 06 The continuous view | what if the steps become tiny? | 150 | 90 |
 #
 # Minutes are for reading and a first go at the exercises, and will be wrong for you. Seconds are upper limits for everything in
-# the notebook on two CPU cores, and no notebook may take more than 1.2 GB of memory. The notebooks that stand beside this one
-# in the file browser are ready; the others are still being written. Each runs on its own; reading one takes what came before.
+# the notebook on two CPU cores, and no notebook may take more than 1.2 GB of memory. Each runs on its own; reading one takes
+# what came before.
 #
 # **Not covered yet**: guidance and conditioning on text, samplers of a few steps, score matching and energy-based models as a subject
 # of their own, flow matching, latent diffusion, discrete diffusion. Nor do we train on large colour pictures: what a
@@ -394,8 +394,7 @@ for t in (1, 250, 500, 1000):
 #
 # What hurts: everything in it was given. *Why* this noise, and not another? Why should guessing the clean picture, which cannot be
 # guessed, make pictures? What is the network trained on, and what does it minimise? We throw it all away and begin with the
-# most naive idea there is: flip some pixels, and ask a network to flip them back. That is notebook 01. (If it is not beside
-# this one yet: 05 is, and runs on its own.)
+# most naive idea there is: flip some pixels, and ask a network to flip them back. That is notebook 01.
 #
 # ## References
 #
