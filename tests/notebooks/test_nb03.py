@@ -151,11 +151,11 @@ def test_the_curves_of_the_exercises_start_clean_and_fall(curve):
 # Figures that the prose quotes without printing them
 
 
-def test_ho_s_first_27_steps_bring_as_much_noise_as_one_step_of_beta_one_hundredth():
+def test_ho_s_first_28_steps_bring_as_much_noise_as_one_step_of_beta_one_hundredth():
     ho = Table.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=F64))
-    louder = Marginal(ho.alpha, ho.sigma).log_snr < math.log(0.99 / 0.01)
-    assert int(louder.nonzero()[0]) == 28  # 27 steps are not quite enough, 28 are more
-    assert 0.99**500 == pytest.approx(0.007, abs=5e-4)
+    gap = Marginal(ho.alpha, ho.sigma).log_snr[1:] - math.log(0.99 / 0.01)
+    assert int(gap.abs().argmin()) + 1 == 28
+    assert 0.99**500 == pytest.approx(0.0066, abs=5e-5)
 
 
 def test_the_letter_s_prior_error_needs_alpha_91_times_smaller():
