@@ -162,7 +162,7 @@ VARIANCE = (
     ),
     Mutant(
         lambda t, gamma, std, data: 1 - gamma ** (2 * t),
-        "Two things: 1 - gamma**(2 t) takes it for granted that std**2 = 1 - gamma**2, and the data have a variance too.",
+        "Two things: 1 - gamma**(2 t) takes it that std**2 = 1 - gamma**2; and the data have a variance too.",
     ),
     Mutant(
         lambda t, gamma, std, data: gamma ** (2 * t) * data**2 + std**2 * _terms(gamma, t),

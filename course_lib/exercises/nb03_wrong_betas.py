@@ -146,7 +146,7 @@ BETAS = (
     ),
     Mutant(
         _of_neighbours(lambda before, now: (1 - (now / before) ** 2).clamp(max=0.999)),
-        "Do not clip, though Nichol and Dhariwal do, at 0.999: the last beta may be 1, and then nothing is left of x_0.",
+        "Do not clip, though Nichol and Dhariwal do, at 0.999: the last beta may be 1. Then nothing is left of x_0.",
         agrees_on=("equal steps", "ten steps, linear betas", THOUSAND),
     ),
 )

@@ -97,8 +97,8 @@ PRINTED = (
     ),
     Mutant(
         _judged(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.variance.abs()).max()),
-        "Not all three conditions are checked; the covariance is missing: without it the wrong root in w_t is caught too "
-        "weakly.",
+        "Not all three conditions are checked; the covariance is missing: without it the wrong root in w_t is caught "
+        "too weakly.",
     ),
     Mutant(
         _judged(lambda gaps: torch.maximum(gaps.variance.abs(), gaps.covariance.abs()).max()),

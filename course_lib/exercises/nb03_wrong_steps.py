@@ -300,8 +300,8 @@ KERNEL = (
     ),
     Mutant(
         _kernel(lambda s, t, r: torch.sqrt(t.sigma**2 + (r * s.sigma) ** 2)),
-        "The VARIANCES of the step's noise and of what is left of the old noise add up to sigma_t**2. So the step's is a "
-        "difference.",
+        "The VARIANCES of the step's noise and of what is left of the old noise add up to sigma_t**2. So the step's is "
+        "a difference.",
         agrees_on=(FROM_CLEAN, TO_NOISE),
     ),
     Mutant(

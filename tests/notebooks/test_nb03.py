@@ -137,6 +137,17 @@ def test_one_misprint_looks_right_on_equal_steps_and_on_no_other_schedule():
     assert right_somewhere["growing"] == right_somewhere["cosine"] and len(right_somewhere["growing"]) == 1
 
 
+def test_the_notebook_shows_the_misprints_in_the_order_in_which_it_explains_them():
+    assert "printed_formulas([0, 1, 3, 2])" in SOURCE
+    for table in (TABLES["growing"], TABLES["cosine"]):
+        parts = []
+        for formula in printed_formulas([0, 1, 3, 2]):
+            numbers, right = formula(table.betas, 7), bridge_weights(table(6.0), table(7.0))
+            parts.append([abs(float(got - want)) > 1e-6 for got, want in zip(numbers, right, strict=True)])
+        assert parts == [[False, False, True], [True, False, False], [False, False, True], [False] * 3]
+    assert errors("equal")[1] < 1e-12  # (2) is invisible there
+
+
 def test_order_shuffles_the_formulas():
     forward, backward = printed_formulas([0, 1, 2, 3]), printed_formulas([3, 2, 1, 0])
     assert forward == backward[::-1]
