@@ -61,7 +61,7 @@ class Table:
         if bool(((betas < 0) | (betas > 1)).any()):
             raise ValueError(f"betas are variances in [0, 1], got {betas[(betas < 0) | (betas > 1)][0]:g}")
         log_alpha = torch.cat([torch.zeros(1, dtype=torch.float64), 0.5 * torch.log1p(-betas).cumsum(0)])
-        return cls(log_alpha.exp(), torch.sqrt(-torch.expm1(2 * log_alpha)))
+        return cls(log_alpha.exp(), torch.sqrt(-torch.expm1(2 * log_alpha)).abs())  # abs: no -0
 
     @classmethod
     def from_gammas(cls, gammas: Tensor) -> Table:

@@ -188,3 +188,8 @@ def test_plotting_leaves_torch_and_pyplot_alone():
     code = "import sys; import course_lib.plotting; print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "False"]
+
+
+def test_curves_share_a_range_of_y_where_told():
+    pictures = [plotting.curves({"y": y}, alt="a line", ylim=(-2.0, 3.0)) for y in ([0.0, 1.0], [-1.0, 2.5])]
+    assert [picture.figure.axes[0].get_ylim() for picture in pictures] == [(-2.0, 3.0)] * 2

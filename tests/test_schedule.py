@@ -331,3 +331,8 @@ def test_a_walk_has_the_marginals_of_its_table_and_the_correlations_of_a_chain()
 def test_a_walk_without_a_noise_for_each_step_is_refused():
     with pytest.raises(ValueError, match="a walk of 4 steps"):
         walk(torch.zeros(2), Table.of(Linear(), 4), torch.zeros(3, 2))
+
+
+def test_the_clean_row_s_sigma_is_zero_without_a_minus_sign():
+    for table in (Table.from_betas(linear_betas(10)), Table.from_gammas(torch.ones(3, dtype=F64))):
+        assert not bool(torch.signbit(table.sigma).any())

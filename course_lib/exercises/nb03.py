@@ -258,10 +258,16 @@ def _printed_cases(g: Generator) -> list[Case]:
     def shuffled() -> list[int]:
         return torch.randperm(4, generator=g).tolist()
 
+    gentle = [
+        Call(equal_steps, _number(g, 0.01, 0.02), 4),
+        Call(growing_steps, _number(g, 0.01, 0.02), _number(g, 0.04, 0.06), 4),
+        Call(growing_steps, _number(g, 0.04, 0.06), _number(g, 0.08, 0.1), 3),
+    ]
     one = [Call(Table.of, Call(Linear), 2), *(Call(Table.of, Call(Cosine, 0.1 * k), 2) for k in (1, 2))]
     return [
         case("twelve steps, shuffled", shuffled(), 12),
         case("twenty steps, shuffled again", shuffled(), 20),
+        Case("a few small steps", (Call(printed_formulas, shuffled()), gentle)),
         Case("two steps: t = 2 only", (Call(printed_formulas, shuffled()), one)),
     ]
 
@@ -292,5 +298,8 @@ EXERCISES = (  # in the order in which the notebook asks them
         "03.7", "The bridge", 3, bridged, _bridge_cases, wrong_steps.BRIDGE,
         answers=(f"{LIBRARY}bridge", f"{LIBRARY}bridge_weights"),
     ),
-    Exercise("03.9", "Four printed formulas", 2, errors_of, _printed_cases, wrong_printed.PRINTED),
+    Exercise(
+        "03.9", "Four printed formulas", 2, errors_of, _printed_cases, wrong_printed.PRINTED,
+        answers=("course_lib.exercises.nb03_measures.Gaps",),
+    ),
 )  # fmt: skip

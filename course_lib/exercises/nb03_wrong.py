@@ -42,6 +42,15 @@ def _wrong_numerator(t: int, gamma: float, std: float, data: float) -> float:
     return gamma ** (2 * t) * data + std**2 * terms
 
 
+def _still_apart(function: Callable[[int, float, float, float], float]) -> Callable[[int, float, float, float], float]:
+    """`function`, but with gamma = 1 taken care of, as the docstring asks."""
+
+    def variance(t: int, gamma: float, std: float, data: float) -> float:
+        return data + t * std**2 if gamma == 1 else function(t, gamma, std, data)
+
+    return variance
+
+
 ZERO, ONE_STEP, STILL = "no step yet", "one step", "nothing shrinks, gamma = 1"
 KEEPS, ALIKE, LONG = "steps that keep a variance of 1", "all data alike, variance 0", "three hundred steps"
 
@@ -125,6 +134,37 @@ VARIANCE = (
         "This is the standard deviation. The variance was asked for.",
     ),
     Mutant(
+        _still_apart(lambda t, gamma, std, data: gamma ** (2 * t) * data + 1 - gamma ** (2 * t)),
+        "b, here `std`, is free: the noise's part is std**2 times the sum. It is 1 - gamma**(2 t) only where std**2 = "
+        "1 - gamma**2.",
+        agrees_on=(ZERO, KEEPS, STILL),
+    ),
+    Mutant(
+        _still_apart(lambda t, gamma, std, data: std**2 * _terms(gamma, t)),
+        "For gamma = 1 you count the variance of the data, otherwise you do not. The data have a variance too: what is "
+        "left of it after t steps?",
+        agrees_on=(ALIKE, LONG, STILL),
+    ),
+    Mutant(
+        _still_apart(lambda t, gamma, std, data: gamma ** (2 * t) * data + std**2 * _terms(gamma, t + 1)),
+        "t steps, t terms, as you have it for gamma = 1: then the exponent in the geometric sum is 2 t.",
+        agrees_on=(STILL,),
+    ),
+    Mutant(
+        _still_apart(lambda t, gamma, std, data: gamma ** (2 * t) * data + std * _terms(gamma, t)),
+        "For gamma = 1 you add std**2 for each step. Why std otherwise? Variances add up.",
+        agrees_on=(ZERO, STILL),
+    ),
+    Mutant(
+        lambda t, gamma, std, data: gamma ** (2 * t) * data + _terms(gamma, t),
+        "Where is `std`? Each of the noises has the variance std**2, not 1, before it is shrunk.",
+        agrees_on=(ZERO,),
+    ),
+    Mutant(
+        lambda t, gamma, std, data: 1 - gamma ** (2 * t),
+        "Two things: 1 - gamma**(2 t) takes it that std**2 = 1 - gamma**2; and the data have a variance too.",
+    ),
+    Mutant(
         lambda t, gamma, std, data: gamma ** (2 * t) * data**2 + std**2 * _terms(gamma, t),
         "`data_variance` is a variance already: no need to square it.",
         agrees_on=(ALIKE, LONG),
@@ -158,6 +198,11 @@ def _shrunk_too(gammas: Tensor, alpha: Tensor) -> Tensor:
 def _one_early(gammas: Tensor) -> tuple[Tensor, Tensor]:
     alpha = torch.cat([gammas.cumprod(0), gammas.prod()[None]])
     return alpha, torch.sqrt((1 - alpha**2).clamp(min=0))
+
+
+def _without_row_0(gammas: Tensor) -> tuple[Tensor, Tensor]:
+    alpha = gammas.cumprod(0)
+    return alpha, torch.sqrt(1 - alpha**2)
 
 
 IDLE, SINGLE = "nothing happens, all gammas 1", "one step"
@@ -217,6 +262,10 @@ TELESCOPE = (
         _table(sigma=_shrunk_too),
         "Shrink first, then add: the newest noise is whole. Yours is shrunk in its own step.",
         agrees_on=(IDLE,),
+    ),
+    Mutant(
+        _without_row_0,
+        "Row 0 is the clean picture, before any step: T steps make T + 1 rows.",
     ),
     Mutant(
         _one_early,

@@ -33,6 +33,11 @@ def _too_few_times(alpha: Curve, T: int) -> Tensor:
     return 1 - (values / torch.cat([values.new_ones(1), values[:-1]])) ** 2
 
 
+def _one_short(alpha: Curve, T: int) -> Tensor:
+    values = alpha(torch.linspace(0, 1, T, dtype=torch.float64))
+    return 1 - (values[1:] / values[:-1]) ** 2
+
+
 def _one_late(alpha: Curve, T: int) -> Tensor:
     values = alpha(_grid(T))
     betas = 1 - (values[1:] / values[:-1]) ** 2
@@ -66,7 +71,7 @@ BETAS = (
     ),
     Mutant(
         _of_neighbours(lambda before, now: 1 - now**2),
-        "1 - alpha(t)**2 is all the noise up to t. A beta is the noise of one single step.",
+        "1 - alpha(t)**2 is the variance of all the noise up to t. A beta is that of one single step's noise.",
         agrees_on=(ONCE, ONCE_TO_ZERO),
     ),
     Mutant(
@@ -106,6 +111,10 @@ BETAS = (
         "T steps have T + 1 ends. With T times from 0 to 1 one step is missing, and the first beta is 0.",
     ),
     Mutant(
+        _one_short,
+        "T steps have T + 1 ends: you return T - 1 betas. At how many times do you have to read the curve?",
+    ),
+    Mutant(
         _one_late,
         "beta_1 belongs to the step from t = 0 to t = 1 / T: the first of the ratios, not the second.",
         agrees_on=("equal steps", ONCE, ONCE_TO_ZERO),
@@ -133,6 +142,11 @@ BETAS = (
     Mutant(
         _of_neighbours(lambda before, now: (1 - (now / before) ** 2).clamp(max=0.99)),
         "Where the curve ends at alpha = 0 the last step forgets everything, beta = 1. Clipping it leaves a rest.",
+        agrees_on=("equal steps", "ten steps, linear betas", THOUSAND),
+    ),
+    Mutant(
+        _of_neighbours(lambda before, now: (1 - (now / before) ** 2).clamp(max=0.999)),
+        "Do not clip, though Nichol and Dhariwal do, at 0.999: the last beta may be 1. Then nothing is left of x_0.",
         agrees_on=("equal steps", "ten steps, linear betas", THOUSAND),
     ),
 )

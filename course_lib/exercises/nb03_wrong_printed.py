@@ -37,6 +37,15 @@ def _row_early(formula: Formula, table: Table) -> Tensor:
     return gaps[:, 1:].abs().max() if gaps.shape[1] > 1 else gaps.nan_to_num().abs().max()
 
 
+def _all_rows_early(formula: Formula, table: Table) -> Tensor:
+    return Gaps.of(formula, table, shift=-1).worst
+
+
+def _all_rows_late(formula: Formula, table: Table) -> Tensor:
+    later = Table(torch.cat([table.alpha[:1], table.alpha[2:]]), torch.cat([table.sigma[:1], table.sigma[2:]]))
+    return Gaps.of(lambda _, t: formula(table.betas, t), later).worst if len(later.alpha) > 2 else 0 * ONE
+
+
 def _without_the_last(formula: Formula, table: Table) -> Tensor:
     gaps = Gaps.of(formula, table).all[:, :-1].abs()
     return gaps.max() if gaps.numel() else torch.zeros((), dtype=torch.float64)
@@ -50,6 +59,7 @@ def _first_table(formulas: list, tables: list) -> Tensor:
     return _judged(lambda gaps: gaps.worst)(formulas, [tables[0]] * len(tables))
 
 
+ONE = torch.ones((), dtype=torch.float64)
 TWO_STEPS = "two steps: t = 2 only"
 
 PRINTED = (
@@ -86,12 +96,33 @@ PRINTED = (
         "Only the condition on the variance is checked. There are three of them.",
     ),
     Mutant(
+        _judged(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.variance.abs()).max()),
+        "Not all three conditions are checked; the covariance is missing: without it the wrong root in w_t is caught "
+        "too weakly.",
+    ),
+    Mutant(
+        _judged(lambda gaps: torch.maximum(gaps.variance.abs(), gaps.covariance.abs()).max()),
+        "Not all three conditions are checked; the one on the mean is missing, the only one in which w_0 appears.",
+    ),
+    Mutant(
+        _judged(lambda gaps: gaps.covariance.abs().max()),
+        "Only the condition on the covariance is checked, in which neither w_0 nor the std appears.",
+    ),
+    Mutant(
         _measure(lambda formula, table: Gaps.of(formula, table, power=1).worst),
         "The formulas return a standard deviation. In the condition on the variance it is squared.",
     ),
     Mutant(
         _measure(_row_early),
         "Rows and times: the table's row 0 is the clean picture, so alpha_t is table.alpha[t], and s is row t - 1.",
+    ),
+    Mutant(
+        _measure(_all_rows_early),
+        "Row t belongs to time t. You have taken the rows of the step before, from t - 2 to t - 1.",
+    ),
+    Mutant(
+        _measure(_all_rows_late),
+        "Row t belongs to time t, and s is t - 1. You have taken the rows of the step after, from t to t + 1.",
     ),
     Mutant(
         _judged(lambda gaps: gaps.all.abs().sum(0).max()),

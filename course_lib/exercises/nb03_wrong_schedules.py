@@ -47,6 +47,12 @@ def _sine_normed(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
     return torch.cos(now) / math.cos(first), torch.sin(now) / math.cos(first)
 
 
+def _unclamped(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+    """As it comes out where rounding makes alpha a hair larger than 1: on every machine."""
+    alpha, sigma = _cosine()(t, offset)
+    return alpha, torch.where(t == 0, math.nan, sigma)
+
+
 FLAT, ENDS = "no offset", "the two ends"
 
 COSINE = (
@@ -111,6 +117,21 @@ COSINE = (
     Mutant(
         _cosine(lambda t, offset: ((1 - t + offset) / (1 + offset) * QUARTER, offset / (1 + offset) * QUARTER)),
         "Which way does time run? t = 0 is the clean picture, alpha = 1.",
+    ),
+    Mutant(
+        _cosine(lambda t, offset: ((t + offset / (1 + offset)) * QUARTER, offset / (1 + offset) * QUARTER)),
+        "Brackets: t + o / (1 + o) is not (t + o) / (1 + o). The first goes beyond 1 at t = 1.",
+        agrees_on=(FLAT,),
+    ),
+    Mutant(
+        _cosine(lambda t, offset: (t + offset / (1 + offset) * QUARTER, offset / (1 + offset) * QUARTER)),
+        "Brackets: t is multiplied by pi / 2 too, and (t + o) is divided by (1 + o) as a whole.",
+    ),
+    Mutant(
+        _unclamped,
+        "Rounding makes alpha a hair larger than 1 at t = 0, and the root of a negative number is no number: clamp "
+        "1 - alpha**2 at 0.",
+        agrees_on=("five times", FLAT, "a large offset", "single precision"),
     ),
 )
 

@@ -90,6 +90,13 @@ def _unscaled_std(x_0: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) 
     return shaped(of_x_t, x_t) * x_t + shaped(of_x_0, x_0) * x_0, std * earlier.sigma
 
 
+def _by_precisions(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+    """Right wherever sigma_s > 0: the precisions of the two pieces of knowledge add."""
+    r, v = _parts(s, t)
+    variance = 1 / (1 / s.sigma**2 + r**2 / v)
+    return variance * r / v, variance * (s.alpha / s.sigma**2), variance.sqrt()
+
+
 PIXEL, TWO, EXPLODES = "one pixel", "two pictures", "alpha = 1: the variance explodes"
 NEITHER, LAST, LEVELS = "neither kept nor exploding", "the last step, s = 0", "a level per picture, as many as columns"
 
@@ -101,11 +108,11 @@ BRIDGE = (
     ),
     Mutant(
         _std(lambda s, t, r, v: v.sqrt()),
-        "That is the std of the step forward. Knowing x_0 as well makes the way back less uncertain: by which factor?",
+        "That is the std of x_t given x_s. The way back, with x_0 known too, has another: sqrt(v) times which ratio?",
     ),
     Mutant(
         _std(lambda s, t, r, v: t.sigma * (v.sqrt() / s.sigma).nan_to_num(posinf=1.0)),
-        "Two indices are exchanged: the std must be smaller than that of the forward step, and 0 at s = 0.",
+        "Two indices are exchanged: at s = 0 the picture is known, so the std must be 0 there.",
     ),
     Mutant(
         _std(lambda s, t, r, v: s.sigma),
@@ -187,6 +194,11 @@ BRIDGE = (
     Mutant(
         _ends_swapped,
         "The weights are right but each stands at the wrong picture. At s = 0 the answer is x_0.",
+    ),
+    Mutant(
+        _bridge(_by_precisions),
+        "sigma_s is 0 at s = 0: do not divide by it. Bring the fractions together, or write the mean with a gain.",
+        agrees_on=(PIXEL, TWO, EXPLODES, NEITHER, LEVELS, "single precision"),
     ),
     Mutant(
         _unscaled_std,
@@ -288,11 +300,22 @@ KERNEL = (
     ),
     Mutant(
         _kernel(lambda s, t, r: torch.sqrt(t.sigma**2 + (r * s.sigma) ** 2)),
-        "The noise of the step and what is left of the old noise add up to sigma_t**2. So the step's is a difference.",
+        "The VARIANCES of the step's noise and of what is left of the old noise add up to sigma_t**2. So the step's is "
+        "a difference.",
         agrees_on=(FROM_CLEAN, TO_NOISE),
     ),
     Mutant(
         _kernel(lambda s, t, r: s.sigma * _added(s, t, r) / t.sigma),
         "This is the spread of the way back, when x_0 is known too. The kernel goes forward and knows x_s only.",
+    ),
+    Mutant(
+        _kernel(lambda s, t, r: t.sigma, lambda s, t: t.alpha),
+        "That is the jump from the clean picture to t. You stand at x_s: shrunk by alpha_s, with noise in it already.",
+        agrees_on=(FROM_CLEAN, TO_NOISE),
+    ),
+    Mutant(
+        _kernel(lambda s, t, r: t.alpha * torch.sqrt((t.sigma / t.alpha) ** 2 - (s.sigma / s.alpha) ** 2)),
+        "alpha_t may be 0: do not divide by it. Multiply the bracket out.",
+        agrees_on=(KEPT, GROWING, BETWEEN, FROM_CLEAN, "a level per picture", "single precision"),
     ),
 )

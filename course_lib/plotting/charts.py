@@ -20,12 +20,14 @@ def curves(
     title: str = "",
     xscale: str = "linear",
     yscale: str = "linear",
+    ylim: tuple[float, float] | None = None,
     markers: bool = False,
     size: Size = (6.4, 3.4),
 ) -> Picture:
     """Lines named by `series`: each value is y over the common `x` (or over 0, 1, 2, ...), or its own pair (x, y).
 
-    `bands` shades between a low and a high line around the series of the same name.
+    `bands` shades between a low and a high line around the series of the same name. `ylim` sets the range
+    of y, so that several figures can share it.
     """
     figure, axes = new_figure(size)
     for i, (name, values) in enumerate(series.items()):
@@ -41,7 +43,7 @@ def curves(
         if bands and name in bands:
             low, high = (as_array(edge) for edge in bands[name])
             axes.fill_between(horizontal, low, high, color=colour, alpha=0.2, lw=0)
-    axes.set(xscale=xscale, yscale=yscale)
+    axes.set(xscale=xscale, yscale=yscale, ylim=ylim)
     return finish(figure, axes, alt, xlabel, ylabel, title, legend=len(series) > 1)
 
 

@@ -20,7 +20,7 @@
 #
 # * say what happens to a picture that is given noise again and again, with and without shrinking it first;
 # * unroll any chain of "shrink, then add noise" into one jump, and say which of the noises still matters today;
-# * read Ho et al.'s $\bar\alpha$, the lectures' $\gamma$ and Karras et al.'s $\sigma$ as three names for one thing;
+# * read Ho et al.'s $\bar\alpha$, the lectures' $\gamma$ and Karras et al.'s $\sigma$ as three ways to write one process;
 # * choose a schedule, look at it in the only coordinate that matters (the log of the signal-to-noise ratio), and avoid
 #   three traps that real models have fallen into;
 # * go back one step *if you know the clean picture*: the bridge, the formula on which all samplers stand.
@@ -127,8 +127,8 @@ equation("03.1", impulses.square().sum(1)[1:], ramp.square().cumsum(0))
 # Now the letter. A hundred steps, the first with noise of standard deviation 0.01, the last with 0.30. This is a real
 # walk: each frame comes from the one before. On the left you see $x_t$ on a screen that shows -1 as black and 1 as
 # white and clips what lies beyond, on the right the same picture divided by its own root mean square. **Look for** the
-# step at which you would no longer guess the letter, in each of the two, and at the readout: how loud is the picture at
-# the end?
+# step at which you would no longer guess the letter, if there is one, in each of the two, and at the readout: how loud is the
+# picture at the end?
 
 # %%
 noises = normal(T, *letter.shape)
@@ -140,7 +140,7 @@ scrub(
     {"x_t, clipped": to_unit(louder[shown, 0]), "x_t / rms": to_unit(louder[shown, 0] / rms[shown, None, None, None])},
     t=shown, readout={"std of the noise": std_of_noise[shown], "root mean square of x_t": rms[shown]},
     curves={"log SNR": -2 * std_of_noise[shown].log()}, levels=32, start=-1,
-    alt="The letter T under growing noise for 100 steps: with the screen clipped it ends in black and white specks, divided by its loudness it is faint but there",
+    alt="The letter T under growing noise for 100 steps: in both pictures the T gets speckled but stays readable to the end, with less contrast on the right",
 )  # fmt: skip
 
 # %% [markdown]
@@ -161,7 +161,8 @@ for t in (1, 10, 50, 100):
 
 # %% [markdown]
 # With equal steps the SNR falls like $1/t$, which is a snail's pace: from any point on, another factor of ten costs
-# ten times as many steps as you have made so far. The ramp starts with far smaller steps and therefore falls faster.
+# nine times as many steps as you have made so far. The ramp's steps grow, so its SNR falls faster than that. (Both have the same
+# total, so they meet at the end, and before it the ramp has the higher SNR.)
 # **Look for** the slope of each line on these logarithmic axes.
 
 # %%
@@ -184,7 +185,7 @@ print(
 
 # %% [markdown]
 # So a ramp of standard deviations helps: a sum of $t$ squares of numbers that grow like $t$ grows like $t^3$. But two
-# things stay bad. After a hundred steps the letter is still a third as strong (in variance) as the noise. And the
+# things stay bad. After a hundred steps the letter is still a third as strong (in mean square) as the noise. And the
 # network that has to undo all this would meet pictures of any loudness, from 1 at the start to 2 here, and to 80 if we
 # went on until the letter is gone for good (80 is where Karras et al. stop).
 #
@@ -192,7 +193,7 @@ print(
 #
 # No. Signal and noise are divided by the same number. This is worth remembering: **the SNR does not depend on how loud
 # you play the picture**, so two processes with the same SNR at each step differ only by a known factor. Karras et al.
-# (2022) use exactly this process, VE, and let the network divide by a known number first.
+# (2022) let the picture keep its scale 1 as here (their $s=1$), and let the network divide by a known number first.
 # </details>
 #
 # ## 2. Shrink first, then add noise
@@ -254,15 +255,15 @@ equation("03.4", shrink_and_add(letter, [gamma] * T, [b] * T, noises)[T], right)
 
 # %% tags=["nbval-check-output"]
 for_t = torch.tensor([1, 2, 5, 30])
-summed = torch.stack([sum(torch.tensor(gamma).double() ** (2 * k) for k in range(int(t))) for t in for_t])
-equation("03.5", summed, (1 - gamma ** (2 * for_t.double())) / (1 - gamma**2), rtol=1e-5)
+summed = torch.tensor([sum(gamma ** (2 * k) for k in range(int(t))) for t in for_t], dtype=torch.float64)
+equation("03.5", summed, (1 - gamma ** (2 * for_t.double())) / (1 - gamma**2))
 
 # %% [markdown]
 # So the variance of the noise does not explode. It settles:
 #
 # $$\operatorname{Var}[x_t\mid x_0]=b^2\,\frac{1-\gamma^{2t}}{1-\gamma^2}\;\longrightarrow\;\frac{b^2}{1-\gamma^2}\qquad(t\to\infty). \tag{03.6}$$
 #
-# You can see the limit without any sum: it is the variance $v$ that one more step leaves as it is, $v=\gamma^2v+b^2$.
+# You can see the limit without any sum: it is the variance $v_\infty$ that one more step leaves as it is, $v_\infty=\gamma^2v_\infty+b^2$.
 
 # %% tags=["nbval-check-output"]
 impulses = shrink_and_add(torch.zeros(T).double(), [gamma] * T, [b] * T, torch.eye(T).double())
@@ -279,7 +280,7 @@ equation("03.6", (variance[1:], variance[T]), (exact, b**2 / (1 - gamma**2)))
 #
 # This is called **variance preserving**, VP for short. The name is exact only for data of variance 1; section 6 comes
 # back to that. The check does not use the formula for the sum: it follows the variance step by step,
-# $v\mapsto\gamma^2v+(1-\gamma^2)$, from $v_0=0$ (this is the conditional variance), from a quarter, from 1 and from 4.
+# each time multiplying it by $\gamma^2$ and adding $1-\gamma^2$, from $v_0=0$ (this is the conditional variance), from a quarter, from 1 and from 4.
 
 # %% tags=["nbval-check-output"]
 starts, gamma = torch.tensor([0.0, 0.25, 1.0, 4.0]).double(), 0.97
@@ -336,14 +337,16 @@ scrub(
 # ### Is it noise yet?
 #
 # At the end $\alpha_T$, the product of all the $\gamma_t$, is about 0.20. To the eye that is nearly noise. A sampler will
-# start from $N(0, I)$ and pretend that this is what the training pictures looked like at time $T$. How wrong is that?
+# start from $N(0, I)$ and pretend that this is what the training pictures looked like at time $T$. How wrong is that *for one picture $x_0$*?
 # Notebook 02's answer is a KL divergence, from the true law $q(x_T\mid x_0)=N(\alpha_Tx_0,\sigma_T^2I)$ to the pretended one:
 #
 # $$\mathrm{KL}\bigl(q(x_T\mid x_0)\,\Vert\,N(0,I)\bigr)=\tfrac12\Bigl(\alpha_T^2\bigl(\lVert x_0\rVert^2-d\bigr)-d\,\log(1-\alpha_T^2)\Bigr). \tag{03.9}$$
 #
+# Here $d$ is the number of pixels. (That $\sigma_T^2=1-\alpha_T^2$ also where every step has its own $\gamma_t$ is (03.11), in section 3.)
+#
 # <details><summary>From notebook 02's formula</summary>
 #
-# For two spherical Gaussians, (notebook 02, property (f)), a dimension with means $m$ and $0$ and standard deviations $\sigma$
+# Write $x_{0,k}$ for pixel number $k$ of $x_0$. For two spherical Gaussians, (notebook 02, property (f)), a dimension with means $m$ and $0$ and standard deviations $\sigma$
 # and $1$ costs $-\log\sigma+\frac12(\sigma^2+m^2)-\frac12$. Put in $m=\alpha x_{0,k}$ and $\sigma^2=1-\alpha^2$:
 # $-\frac12\log(1-\alpha^2)+\frac12(1-\alpha^2+\alpha^2x_{0,k}^2-1)$. Sum over the $d$ dimensions. ∎
 #
@@ -362,10 +365,11 @@ x_T = true_law.sample(normal(1000, 1, 64, 64))
 log_ratio = true_law.log_density(x_T) - pretended.log_density(x_T)
 print(f"alpha_T = {alpha:.3f}: the letter's KL is {prior:.2f} nats")
 print(f"by simulation {log_ratio.mean():.2f} nats, standard error {log_ratio.std() / 1000**0.5:.2f}")
+print(f"the log ratio of a single x_T has standard deviation {log_ratio.std():.1f}")
 
 # %% [markdown]
-# Eighty nats. If you had to bet whether a picture is such an $x_T$ or pure noise, the odds after seeing it would
-# typically be $e^{80}$ to 1. You cannot see it pixel by pixel, but *average* each with its neighbours (9 by 9, contrast raised) and
+# Eighty nats. If you knew the letter and had to bet whether a picture is such an $x_T$ or pure noise, then, starting from even
+# odds, the odds after seeing it would typically be between $e^{70}$ and $e^{95}$ to 1. You cannot see it pixel by pixel, but *average* each with its neighbours (9 by 9, contrast raised) and
 # it is there. **Look for** the T on the left of the lower row, and for which of the two is darker.
 
 # %%
@@ -402,8 +406,8 @@ print(
 print(f"told apart by brightness alone: {told:.3f} of the time (0.5 is guessing)")
 
 # %% [markdown]
-# A model trained on this schedule has never seen an input as bright as those it would be started from. It would
-# produce pictures that are too bright, because brightness is the last thing that noise hides: averaged over $d$ pixels,
+# A model trained on this schedule has hardly ever seen an input as bright as those it would be started from. It would
+# tend to produce pictures that are too bright, because brightness is the last thing that noise hides: averaged over $d$ pixels,
 # the noise's standard deviation is only $1/\sqrt d$. Well-known image models had this defect (Lin et al. 2024).
 # It is not cured by a better network. It is cured by a schedule that ends lower, and for that we first have to be
 # able to compute $\alpha_T$ for any choice of steps.
@@ -466,14 +470,14 @@ equation("03.10", left, right)
 #
 # $$\sum_{i=1}^t(1-\gamma_i^2)\prod_{j=i+1}^t\gamma_j^2=\sum_{i=1}^t\bigl(P_i-P_{i-1}\bigr)=1-\prod_{j=1}^t\gamma_j^2. \tag{03.11}$$
 #
-# With $\alpha_t=\prod_{j\le t}\gamma_j$ and $\sigma_t^2$ for the sum, this says $\sigma_t^2=1-\alpha_t^2$. **Whatever the steps, the variance is preserved.** The check
-# measures each noise's coefficient by impulses, for six random schedules of twelve steps.
+# With $\alpha_t=\prod_{j\le t}\gamma_j$ and $\sigma_t^2$ for the sum, this says $\sigma_t^2=1-\alpha_t^2$. **Whatever the steps, the variance is preserved** (of data with variance 1). The check
+# sends impulses through section 2's `shrink_and_add`, which knows the single steps only, and measures each noise's coefficient, for six random schedules of twelve steps.
 
 # %% tags=["nbval-check-output"]
 summed, expected = [], []
 for _ in range(6):
     drawn = torch.rand(12, generator=rng, dtype=torch.float64)  # anything between 0 and 1
-    coefficients = walk(torch.zeros(12).double(), Table.from_gammas(drawn), torch.eye(12).double())
+    coefficients = shrink_and_add(torch.zeros(12).double(), drawn, torch.sqrt(1 - drawn**2), torch.eye(12).double())
     summed.append(coefficients.square().sum(1)[1:])
     expected.append(1 - drawn.square().cumprod(0))
 equation("03.11", torch.stack(summed), torch.stack(expected))
@@ -481,7 +485,7 @@ equation("03.11", torch.stack(summed), torch.stack(expected))
 # %% [markdown]
 # Here is the telescope as a picture, for six steps. Each column is a day; its colours say which noise today's variance
 # comes from, the lowest part is what is left of the picture. **Look for** one colour, say that of noise 2: how does it
-# change from day to day? And at the height of the columns.
+# change from day to day? And at the height of the columns (for data of variance 1).
 
 # %%
 six = torch.tensor([0.97, 0.93, 0.88, 0.82, 0.75, 0.65]).double()
@@ -489,13 +493,14 @@ shares = walk(torch.zeros(6).double(), Table.from_gammas(six), torch.eye(6).doub
 stacked = {"x_0": Table.from_gammas(six).alpha ** 2} | {f"noise {i + 1}": shares[:, i] for i in range(6)}
 plotting.stacked_shares(
     stacked, xlabel="t", ylabel="share of the variance of x_t",
-    alt="Stacked columns for t = 0 to 6, all of height 1: the picture's share falls from 1 to 0.10, each noise enters at the top, once, and then fades",
+    alt="Stacked columns for t = 0 to 6, all of height 1 for data of variance 1: the picture's share falls from 1 to 0.10, each noise enters at the top, once, and then fades",
 )  # fmt: skip
 
 # %% tags=["nbval-check-output"]
 for t in (0, 3, 6):
-    parts = " + ".join(f"{float(share):.3f}" for share in shares[t, :t])
-    print(f"t = {t}: {float(stacked['x_0'][t]):.3f} of the picture" + (f" + {parts} = 1" if t else ""))
+    parts = " + ".join(f"{float(share):.4f}" for share in shares[t, :t])
+    total = float(stacked["x_0"][t] + shares[t].sum())
+    print(f"t = {t}: {float(stacked['x_0'][t]):.4f} of the picture" + (f" + {parts} = {total:.4f}" if t else ""))
 
 # %% [markdown]
 # Every noise enters at full size, once, and fades from then on *by the same factors as the picture does*. With
@@ -552,10 +557,14 @@ check("03.6", variance_shares)
 #
 # The variance of a step's noise has a name in the literature, $\beta_t=1-\gamma_t^2$. Ho et al. (2020) let it grow in
 # equal amounts from 0.0001 to 0.02 over 1000 steps: small steps first. Other texts tell you to take the *large* steps
-# first. They measure in another unit. Divide the picture by $\alpha_t$, so that the signal always has scale 1: then the noise has
+# first. They measure in another unit, $\log\mathrm{snr}$: *by which factor* does the noise grow, against the picture? To see it,
+# divide the picture by $\alpha_t$, so that the signal always has scale 1: then the noise has
 # variance $\sigma_t^2/\alpha_t^2=1/\mathrm{snr}_t$, and a step adds $\beta_t/\alpha_t^2$ to that:
 #
 # $$\frac1{\mathrm{snr}_t}=\frac1{\mathrm{snr}_{t-1}}+\frac{\beta_t}{\alpha_t^2}. \tag{03.12}$$
+#
+# (In $1/\mathrm{snr}$ itself the steps grow too, even faster than the betas. What is large at first is the step *in proportion*: the fall of
+# $\log\mathrm{snr}$.)
 #
 # <details><summary>Why</summary>
 #
@@ -569,14 +578,14 @@ check("03.6", variance_shares)
 ho = Table.from_betas(linear_betas(1000))
 t = torch.arange(2, 1001)
 step = -torch.diff(ho(torch.arange(1, 1001)).log_snr)  # by how much log SNR falls from t - 1 to t
-equation("03.12", 1 / ho(t).snr, 1 / ho(t - 1).snr + ho.betas[1:] / ho(t).alpha ** 2)
+equation("03.12", 1 / ho(t).snr, 1 / ho(t - 1).snr + linear_betas(1000)[1:] / ho(t).alpha ** 2)
 for k in (2, 10, 100, 300, 1000):
     print(f"t = {k:4}: beta {ho.betas[k - 1]:.5f}, log SNR falls by {step[k - 2]:.3f}")
 
 # %% [markdown]
 # Against a picture that is hardly noised, $1/\mathrm{snr}_{t-1}\approx0$, even a tiny $\beta$ is a huge change *in
 # proportion*. The very first step is infinitely large: log SNR falls from $+\infty$. **Look for** which way each line
-# goes at the left end.
+# goes at the left end. (The figure leaves out the last ten steps; what they are like is printed below it.)
 
 # %%
 cosine = Table.of(Cosine(), 1000)
@@ -586,15 +595,21 @@ beside(
     plotting.curves({n: -torch.diff(table(torch.arange(1, 991)).log_snr) for n, table in tables.items()}, x=torch.arange(2, 991), xlabel="t", title="step in log SNR", yscale="log", size=(4.2, 3.0), alt="The fall of log SNR in each step on a log scale: for both schedules it is about one at first, a hundredth in the middle and larger again at the end"),
 )  # fmt: skip
 
+# %% tags=["nbval-check-output"]
+fall = -torch.diff(cosine(torch.arange(1, 1001)).log_snr)  # of the steps 2 ... 1000
+print("log SNR of the cosine falls at t = 2, 3, 4 by     " + ", ".join(f"{float(x):.3f}" for x in fall[:3]))
+print("                     and at t = 995 ... 1000 by   " + ", ".join(f"{float(x):.3f}" for x in fall[-6:]))
+
 # %% [markdown]
-# So: in $\beta$ the steps grow; in $\log\mathrm{snr}$ the first steps are the largest by far, those in the middle the smallest. When a
+# So: in $\beta$ the steps grow. In $\log\mathrm{snr}$ the first steps are large and those in the middle the smallest. The cosine's last ones are as
+# large again and its very last is infinite, because its $\alpha$ reaches 0 (section 6). That is why the figure stops at $t=990$. When a
 # text praises "big" or "small" steps, ask it for the unit. Keep log SNR in mind: it is the unit in which we shall
 # compare schedules.
 #
 # <details><summary><b>Question.</b> Betas that grow: what would go wrong with a constant beta of 0.01 and 1000 steps?</summary>
 #
-# Nothing would be *wrong*: it is the constant $\gamma$ of section 2, and $\alpha_T=0.99^{500}=0.007$. But the first step
-# would bring log SNR from infinity down to 4.6 at once, as far as the first 27 steps of Ho et al. go together, and a
+# Nothing would be *wrong*: it is the constant $\gamma$ of section 2, and $\alpha_T=0.99^{500}=0.0066$. But the first step
+# would bring log SNR from infinity down to 4.6 at once, as far as the first 28 steps of Ho et al. go together, and a
 # sampler would have to do all the fine detail in its very last step.
 # </details>
 #
@@ -609,12 +624,13 @@ beside(
 # $$x_t=\alpha_t\,x_0+\sigma_t\,\varepsilon,\qquad \varepsilon\sim N(0,I),\qquad\text{or}\qquad q(x_t\mid x_0)=N(\alpha_tx_0,\;\sigma_t^2I). \tag{03.13}$$
 #
 # This is the most used line of the whole course: training will draw a $t$ at random, and *jump*. In the library the two numbers are a
-# `Marginal`, and the function is called `jump`. The check compares them with what a walk does to a 1 without noise,
-# and to its impulses.
+# `Marginal`, and the function is called `jump`. The check compares them with what the single steps,
+# `shrink_and_add`, do to a 1 without noise, and to its impulses.
 
 # %% tags=["nbval-check-output"]
-signal = walk(torch.ones(1).double(), vp, torch.zeros(T, 1).double())[:, 0]
-spread = walk(torch.zeros(T).double(), vp, torch.eye(T).double()).square().sum(1).sqrt()
+g = torch.sqrt(1 - ramp**2)
+signal = shrink_and_add(torch.ones(1).double(), g, ramp, torch.zeros(T, 1).double())[:, 0]
+spread = shrink_and_add(torch.zeros(T).double(), g, ramp, torch.eye(T).double()).square().sum(1).sqrt()
 level = vp(torch.arange(T + 1))
 equation("03.13", (signal, spread), (level.alpha, level.sigma))
 
@@ -632,6 +648,7 @@ def noised(x_0: Tensor, t: Tensor, alphas: Tensor, sigmas: Tensor, noise: Tensor
     x_0, noise      (B, C, H, W)
     t               (B,) whole numbers from 0 to T
     alphas, sigmas  (T + 1,): row t belongs to time t
+    `per_sample(number, x_0)` shapes () or (B,) so that it multiplies (B, ...).
     """
     ### BEGIN SOLUTION
     return per_sample(alphas[t], x_0) * x_0 + per_sample(sigmas[t], x_0) * noise
@@ -648,7 +665,7 @@ check("03.3", noised)
 # Gaussians. Do not believe proofs, test them. How do you test whether two samples come from the same law? Take some
 # distance between samples; we use the *energy distance* (Székely and Rizzo),
 # $2\,\mathbb E\lVert X-Y\rVert-\mathbb E\lVert X-X'\rVert-\mathbb E\lVert Y-Y'\rVert$: are strangers further apart
-# than siblings? It is 0 for equal laws and positive otherwise. An estimate from samples is never exactly 0, so we need to
+# than siblings? It is 0 for equal laws and positive otherwise (as long as the mean norms are finite). An estimate from samples is never exactly 0, so we need to
 # know how large it gets by chance: **shuffle the labels** "walked" and "jumped" among all pictures, 400 times, and
 # look at the distances that come out. The *null band* is where the smaller 95% of them lie. A true difference has to
 # stand above it.
@@ -733,7 +750,7 @@ print(f"the change, walk against another walk:  {energy_test(change, again[60] -
 
 # %% [markdown]
 # When does it matter? Training only ever looks at one time of one picture, so jumps are all it needs. A *sampler* goes
-# from time to time, and what it has to imitate is how two times belong together. That is what the rest of this section
+# from time to time; one that imitates the walk must also get right how two times belong together. That is what the rest of this section
 # and section 7 are about.
 #
 # ### From any time to any later time
@@ -744,7 +761,7 @@ print(f"the change, walk against another walk:  {energy_test(change, again[60] -
 #
 # $$q(x_t\mid x_s)=N\bigl(r\,x_s,\;(\sigma_t^2-r^2\sigma_s^2)\,I\bigr),\qquad r=\frac{\alpha_t}{\alpha_s}. \tag{03.15}$$
 #
-# The library calls it `kernel`. It holds for every schedule; where the variance is preserved, the variance is simply
+# The library calls it `kernel`. It holds for every walk, whatever its $\alpha$ and $\sigma$, as long as $\alpha_s>0$ and the SNR does not rise; where the variance is preserved, the variance is simply
 # $1-r^2$, because $1-\alpha_t^2-r^2(1-\alpha_s^2)=1-r^2$. The check chains the single steps one by one (notebook 02, property
 # (c)).
 
@@ -762,7 +779,8 @@ equation("03.15", (chained.scale, chained.std**2), (r, vp.sigma[70] ** 2 - r**2 
 def kernel_between(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
     """Return (scale, std) of q(x_t | x_s) = N(scale * x_s, std**2 I).
 
-    earlier  alpha, sigma at time s; later: at time t > s; each () or (B,), any schedule, alpha_s > 0
+    earlier  alpha, sigma at time s; later: at time t > s; each () or (B,), any schedule
+    alpha_s > 0; alpha_t may be 0
     """
     ### BEGIN SOLUTION
     scale = later.alpha / earlier.alpha
@@ -805,7 +823,7 @@ equation("03.16", joint.log_density(path[1:].T), steps)
 # <details><summary>Proof</summary>
 #
 # By definition $q(x_1\mid x_2,x_3)=q(x_1,x_2,x_3)/q(x_2,x_3)$. Above the line, the chain is Markov:
-# $q(x_1,x_2)\,q(x_3\mid x_2)$. Below: $q(x_2)\,q(x_3\mid x_2)$, for the same reason. The factor $q(x_3\mid x_2)$ cancels, and
+# $q(x_1,x_2)\,q(x_3\mid x_2)$. Below: $q(x_2)\,q(x_3\mid x_2)$, by definition. The factor $q(x_3\mid x_2)$ cancels, and
 # $q(x_1,x_2)/q(x_2)=q(x_1\mid x_2)$. ∎
 # </details>
 #
@@ -831,7 +849,7 @@ for k, x_3 in enumerate(states.tolist()):
 # The first triple does not depend on $x_3$: that is the reversed chain's Markov property. The second does: a picture
 # *between* two others depends on both of them.
 #
-# This is what makes sampling possible at all. To go back one step you have to look at the present picture only, not
+# This is what makes sampling simple. To go back one step you have to look at the present picture only, not
 # at the noisier ones you came from. But mind what is missing in (03.17): there is no formula for $q(x_1\mid x_2)$. It
 # depends on `data`, the law of $x_0$, which nobody knows. Given $x_0$ there is one (section 7); without it, the network
 # will have to learn (notebooks 04 and 05).
@@ -845,7 +863,8 @@ for k, x_3 in enumerate(states.tolist()):
 #
 # ## 5. One thing, four notations
 #
-# *The literature has four alphabets for the same two numbers, and one letter that means three things.*
+# *The literature has four alphabets for the same two numbers, and one letter that means three things: alpha is our scale of the picture,
+# Ho et al.'s 1 - beta_t, and in many programs the name of a table of alpha-bar.*
 #
 # | here | Ho et al. 2020 | lecture style (gamma) | Karras et al. 2022 |
 # |---|---|---|---|
@@ -860,7 +879,7 @@ for k, x_3 in enumerate(states.tolist()):
 # $x_0+\sigma n$, played at the loudness $s$. Their $\sigma$ is our $\sigma_t/\alpha_t$.
 #
 # Two more traps. Some texts write $\alpha+\beta=1$: then both are variances (Ho et al.). Others write
-# $\alpha^2+\beta^2=1$: then both are standard deviations, and their $\beta$ is our $\sigma$. And in papers on "flow matching"
+# $\alpha^2+\beta^2=1$: then their $\alpha$ is ours, the scale of the picture, and their $\beta$ is our $\sigma$, a standard deviation. And in papers on "flow matching"
 # $\alpha_t$ and $\sigma_t$ are as here, but time often runs the other way. **Before you copy a formula, put in a number**: at which value of
 # the symbol is the picture clean?
 #
@@ -901,7 +920,7 @@ for name, row in rows.items():
 #
 # *A schedule is a curve: log SNR against time. All else follows from it.*
 #
-# From now on $t$ runs from 0 to 1, and $\alpha$ and $\sigma$ are functions of it. A table for any number of steps $T$
+# From here on, unless a table is meant, $t$ runs from 0 to 1, and $\alpha$ and $\sigma$ are functions of it. A table for any number of steps $T$
 # is made by reading the function at $t=0,\frac1T,\frac2T,\dots,1$. Where the variance is preserved, one number per time is
 # enough, and the most telling is $\lambda=\log\mathrm{snr}$:
 #
@@ -947,7 +966,8 @@ print(f"alpha(1) = {float(Linear()(1.0).alpha):.4f}; Ho et al.'s table of 1000 e
 #
 # $$\alpha(t)=\cos\Bigl(\frac{t+o}{1+o}\cdot\frac\pi2\Bigr)\Big/\cos\Bigl(\frac{o}{1+o}\cdot\frac\pi2\Bigr). \tag{03.21}$$
 #
-# (They print $\bar\alpha$, hence a square.) The check multiplies the steps of a table that follows *their* recipe: betas from
+# (They print $\bar\alpha$, hence a square. They also clip every beta at 0.999, so that no step forgets everything: with $T=1000$ that
+# changes one beta, and their table ends not at exactly 0 but as printed below.) The check multiplies the steps of a table that follows *their* recipe: betas from
 # ratios of $f(t)=\cos^2(\cdot)$.
 
 # %% tags=["nbval-check-output"]
@@ -955,18 +975,25 @@ u = torch.linspace(0, 1, 51).double()
 f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
 their_betas = 1 - f[1:] / f[:-1]
 equation("03.21", Table.from_betas(their_betas).alpha[:-1], Cosine(0.008)(u).alpha[:-1])  # the last is 0
+thousand = Table.of(Cosine(0.008), 1000).betas
+clipped = Table.from_betas(thousand.clamp(max=0.999)).alpha[-1]
+print(f"clipping changes {int((thousand > 0.999).sum())} of 1000 betas and leaves alpha_T = {clipped:.6f}")
 
 # %% [markdown]
-# **Sigmoid.** Jabri, Fleet and Chen (2022) let $\alpha^2$ fall along a piece of the logistic curve $S(z)=1/(1+e^{-z})$, with $z(t)=\bigl(a+t\,(e-a)\bigr)/\tau$ running from a start
-# $a$ to an end $e$ at a "temperature" $\tau$:
+# **Sigmoid.** Jabri, Fleet and Chen (2022) let $\alpha^2$ fall along a piece of the logistic curve $\operatorname{logistic}(z)=1/(1+e^{-z})$, with
+# $z(t)=\bigl(\text{start}+t\,(\text{stop}-\text{start})\bigr)/\text{temperature}$:
 #
-# $$\alpha(t)^2=\frac{S\bigl(z(1)\bigr)-S\bigl(z(t)\bigr)}{S\bigl(z(1)\bigr)-S\bigl(z(0)\bigr)}. \tag{03.22}$$
+# $$\alpha(t)^2=\frac{\operatorname{logistic}(z(1))-\operatorname{logistic}(z(t))}{\operatorname{logistic}(z(1))-\operatorname{logistic}(z(0))}. \tag{03.22}$$
 
 # %% tags=["nbval-check-output"]
-a, e, tau = -3.0, 3.0, 0.7
+start, stop, temperature = -3.0, 3.0, 0.7
 u = torch.linspace(0, 0.98, 50).double()
-logistic = torch.sigmoid(torch.cat([a + u * (e - a), torch.tensor([e])]) / tau)
-equation("03.22", Sigmoid(a, e, tau)(u).alpha ** 2, (logistic[-1] - logistic[:-1]) / (logistic[-1] - logistic[0]))
+logistic = torch.sigmoid(torch.cat([start + u * (stop - start), torch.tensor([stop])]) / temperature)
+equation(
+    "03.22",
+    Sigmoid(start, stop, temperature)(u).alpha ** 2,
+    (logistic[-1] - logistic[:-1]) / (logistic[-1] - logistic[0]),
+)
 
 # %% [markdown]
 # Drawn as $\alpha$ they look like cousins. In log SNR you see their characters. **Look for** where each starts and ends, and
@@ -1013,23 +1040,28 @@ votes = answers[0].argmax(1).bincount(minlength=10)
 print(f"at log SNR {levels[0]:.0f} it takes {votes.max()} of the 500 for the digit {int(votes.argmax())}")
 plotting.curves(
     {"right": right, "says it is sure": sure}, x=levels, markers=True, xlabel="log SNR", ylabel="share, probability",
-    alt="Share of correct answers over log SNR: about 0.1 up to log SNR 1, then up steeply to 0.99 at 3; the classifier's own confidence never falls below 0.7, not even on pure noise",
+    alt="Share of correct answers over log SNR: about 0.1 up to log SNR 1, then up steeply to 0.98 at 3; the classifier's own confidence never falls below 0.7, not even on pure noise",
 )  # fmt: skip
 
 # %% [markdown]
 # Within two units of log SNR everything is lost. To the left of it the classifier is still "sure": it takes nearly everything for the
 # same digit. It was trained on clean pictures and nobody taught it to say "I don't know", so *its confidence out there means
 # nothing; only being right does*. (The band is this classifier's. One trained on noisy digits would hold out to lower SNR, and your own eye does too, as you are about
-# to see.) How much of its time does each schedule spend between log SNR 4 and -4?
+# to see.) How much of its time does each schedule spend between log SNR 4 and -4, a range wide enough for better eyes than this
+# classifier's? Above it next to nothing is lost yet, below it nothing can be decided any more.
 
 # %% tags=["nbval-check-output"]
 for name, family in families.items():
-    spent = float(family.time_at(-4.0) - family.time_at(4.0))
+    enters, leaves = float(family.time_at(4.0)), float(family.time_at(-4.0))
     print(
-        f"{name:9} log SNR {float(family(0.01).log_snr):6.3f} at t = 0.01, {float(family(0.99).log_snr):7.3f} at t = 0.99; between 4 and -4: {spent:.3f} of the time"
+        f"{name:9} log SNR {float(family(0.01).log_snr):6.3f} at t = 0.01, {float(family(0.99).log_snr):7.3f} at t = 0.99; "
+        f"share of the time above 4: {enters:.3f}, between: {leaves - enters:.3f}, below -4: {1 - leaves:.3f}"
     )
 
 # %% [markdown]
+# The constant schedule spends 60% of its time where nothing is decided any more, the linear one 37%, the cosine 9% and the sigmoid 5%. For the
+# sigmoid both ends together take 10%: nine tenths of its time go where something may be decided.
+#
 # And now bend them yourself. Everything follows your hand: log SNR, $\alpha$ and $\sigma$, the density of two points
 # that melt into one, the classifier's confidence in the right digit, the bridge's weights (section 7), and the digit.
 # (So that this is fast, the classifier was asked beforehand at 61 values of log SNR, eight noises each; the curve you
@@ -1042,7 +1074,7 @@ for name, family in families.items():
 #
 # <details><summary>What you should have seen</summary>
 #
-# The offset moves the *clean* end: with a large one the first steps are larger, log SNR starts lower, and $\alpha(1)$ is
+# The offset moves the *clean* end: with a large one the first steps are larger, log SNR falls faster from $+\infty$, and $\alpha(1)$ is
 # still 0. With a rate that grows only to 5, $\alpha(1)=e^{-(0.1+5)/4}=0.28$: the digit is still there at the end. And in noise the
 # classifier sees an 8: its "confidence in the right digit" is high at $t=1$ for the 8, and for no other digit. A
 # number that says how sure a network is says nothing where the network was never trained.
@@ -1056,24 +1088,24 @@ schedule_designer()
 #
 # Two variances are around, and texts are careless about which they mean. The **conditional** one, given the picture: it
 # is $\sigma_t^2$, always. The **total** one, over all pictures and noises. They are linked by the law of total
-# variance; for a pixel whose variance over the data is $v$,
+# variance; for a pixel whose variance over the data is $v_0$, as in (03.7),
 #
-# $$\operatorname{Var}[x_t]=\alpha_t^2\,v+\sigma_t^2\;\overset{\text{VP}}{=}\;1-\alpha_t^2\,(1-v). \tag{03.23}$$
+# $$\operatorname{Var}[x_t]=\alpha_t^2\,v_0+\sigma_t^2\;\overset{\text{VP}}{=}\;1-\alpha_t^2\,(1-v_0). \tag{03.23}$$
 #
-# It stays at 1 only if $v=1$. Our digits, in $[-1,1]$, have $v=0.27$ a pixel, because most pixels are always black. "Variance
+# It stays at 1 only if $v_0=1$. Our digits, in $[-1,1]$, have $v_0=0.27$ a pixel, because most pixels are black most of the time. "Variance
 # preserving" is said about unit-variance data. The check noises all 9,000 digits and measures.
 
 # %% tags=["nbval-check-output"]
 images = digits("train").images
-v = float((images - images.mean(0)).square().mean())
+v_0 = float((images - images.mean(0)).square().mean())
 measured, predicted = [], []
 for t in (0.2, 0.5, 0.8):
     x_t = jump(images, Cosine()(t), torch.randn(images.shape, generator=rng))
     measured.append(float((x_t - x_t.mean(0)).square().mean()))
-    predicted.append(1 - float(Cosine()(t).alpha) ** 2 * (1 - v))
+    predicted.append(1 - float(Cosine()(t).alpha) ** 2 * (1 - v_0))
     print(f"t = {t}: conditional variance {float(Cosine()(t).sigma) ** 2:.3f}, total variance {measured[-1]:.3f}")
 equation("03.23", torch.tensor(measured), torch.tensor(predicted), rtol=4e-3)
-print(f"variance of a digit's pixel, mean over the pixels: {v:.3f}")
+print(f"variance of a digit's pixel, mean over the pixels: {v_0:.3f}")
 
 # %% [markdown]
 # ### Three traps at the end
@@ -1136,29 +1168,51 @@ def betas_for(alpha: Callable[[Tensor], Tensor], T: int) -> Tensor:
 check("03.4", betas_for)
 
 # %% [markdown]
-# **Trap 3: the end that is exactly zero, and the end that is not.** Cosine and sigmoid reach $\alpha(1)=0$: log SNR is
+# **Trap 3: the end that is exactly zero, and the end that is not.** As curves, cosine and sigmoid reach $\alpha(1)=0$ (Nichol and Dhariwal's clipped
+# table does not quite): log SNR is
 # $-\infty$ there, the last beta is 1, $x_T$ *is* noise and nothing was pretended. This is called **zero terminal
 # SNR**. It has a price: where $\alpha=0$ the picture $x_0=(x_t-\sigma_t\varepsilon)/\alpha_t$ cannot be computed from
 # the noise any more, so a network that predicts the noise cannot start there (notebook 05 shows a target that can).
-# Linear and constant stop at a small $\alpha$ and pretend. How bad is it? By (03.9), per digit on average:
+# Linear and constant stop at a small $\alpha$ and pretend. How bad is it? By (03.9), averaged over digits. (This bounds the error of a
+# sampler's start from above: the law of all $x_T$ together is nearer to $N(0,I)$, by the information that $x_T$ still carries about which digit it was.
+# A sampler never has to look like one particular digit's $x_T$, only like some digit's. Notebook 04 needs exactly this average: it stands in its loss.)
 
 # %% tags=["nbval-check-output"]
 size = images.double().square().sum((1, 2, 3)).mean()
 ends = {"section 2's ramp": vp.alpha[-1], "Ho et al., T = 1000": ho.alpha[-1], "their betas, T = 100": products[100].sqrt(), "constant, c = 5": ConstantGamma()(1.0).alpha, "cosine": Cosine()(1.0).alpha}  # fmt: skip
 for name, alpha_T in ends.items():
     nats = 0.5 * (alpha_T**2 * (size - 784) - 784 * torch.log(1 - alpha_T**2))
-    print(f"{name:21} alpha_T = {float(alpha_T):.4f}, prior's error {abs(float(nats)):8.3f} nats a digit")
+    print(f"{name:21} alpha_T = {float(alpha_T):.4f}, KL given x_0, mean over digits {abs(float(nats)):8.3f} nats")
 
 # %% [markdown]
 # Ho et al.'s own table costs a hundredth of a nat; nobody will ever see it. The same betas with a hundred steps are
 # worse than our ramp.
 #
+# Let us take the ramp's 15 nats apart. The cost of a mean and that of a variance add up. If the start's mean were not 0 but $\alpha_T$
+# times some picture $c$, each digit's cost would fall by what $c$ explains, on average $\frac12\alpha_T^2(2\bar x\cdot c-\lVert c\rVert^2)$, where $\bar x$ is the mean
+# digit: try the mean brightness in every pixel, and $\bar x$ itself. The last line is a bound from *below* for the law of all $x_T$: the KL
+# of the Gaussian that has their mean and covariance.
+
+# %% tags=["nbval-check-output"]
+flat, alpha_T = images.double().flatten(1), vp.alpha[-1]
+mean_digit, grey = flat.mean(0), flat.mean().expand(784)
+in_variance = -0.5 * 784 * (alpha_T**2 + torch.log(1 - alpha_T**2))
+print(f"of the ramp's nats, in the mean: {0.5 * alpha_T**2 * size:.2f}, in the variance: {in_variance:.2f}")
+for name, c in {"the right brightness": grey, "the mean digit": mean_digit}.items():
+    centred = (flat - c).square().sum(1).mean()
+    print(f"a start with {name} saves {0.5 * alpha_T**2 * (size - centred):.2f}")
+cov = alpha_T**2 * torch.cov(flat.T, correction=0) + (1 - alpha_T**2) * torch.eye(784).double()
+bound = 0.5 * (cov.trace() + alpha_T**2 * mean_digit.square().sum() - 784 - torch.logdet(cov))
+print(
+    f"a sampler that starts from N(0, I) is wrong by at least {bound:.2f} nats, at most {0.5 * alpha_T**2 * size + in_variance:.2f}"
+)
+
+# %% [markdown]
 # <details><summary><b>Question.</b> Is it enough, then, to start sampling from the right brightness instead of from N(0, I)?</summary>
 #
-# It would remove the part of the error that lies in the mean. In (03.9) that is nearly all of it (for small
-# $\alpha_T$ the variance is almost 1 whatever happens). You would have to sample $\alpha_Tx_0$ for some $x_0$, say
-# blurred pictures, and pictures are what you do not have. Starting from the mean digit, $N(\alpha_T\bar x,\sigma_T^2I)$,
-# gets the mean brightness right, and cheaply. Ending lower is simpler still.
+# Only in part. Of the ramp's 15.0 nats a digit 14.7 lie in the mean, but brightness is only one direction of the mean: the right one
+# saves 8.65 nats, and the mean digit, $N(\alpha_T\bar x,I)$, 10.43. For the rest you would have to know $x_0$, and that is what you do not have. Ending
+# lower is simpler still.
 # </details>
 
 # %% [markdown]
@@ -1208,8 +1262,8 @@ equation("03.26", back.square().sum(), table.sigma[9] ** 2 + 2 * beta / gamma**2
 print(f"variance at s = 9: {table.sigma[9] ** 2:.3f}; after a step forward and one 'back': {back.square().sum():.3f}")
 
 # %% [markdown]
-# Do it all the way from $t=60$ (of 100) to 0 and see. **Look for** the letter that should come back, and read the loudness under
-# the pictures.
+# Do it all the way from $t=60$ (of 100) to 0 and see. **Look for** the letter that should come back, and read the loudness above
+# the pictures (each is shown divided by its root mean square, the rms).
 
 # %%
 forth = Table.of(Linear(), 100)
@@ -1277,20 +1331,21 @@ for name, n in ways.items():
 #
 # $$x_s=\alpha_sx_0+\sigma_s\,e_1\ \text{ (the jump)},\qquad x_t=r\,x_s+\sqrt v\;e_2\ \text{ (the kernel)},\qquad r=\frac{\alpha_t}{\alpha_s},\quad v=\sigma_t^2-r^2\sigma_s^2. \tag{03.28}$$
 #
-# This is notebook 02's problem (d): a Gaussian unknown, a noisy observation of it. "Prior" is the first, "observation" the
-# second.
+# with $e_1,e_2$ independent $N(0,I)$, because the noise after $s$ is new. This is notebook 02's property (d): a Gaussian unknown, a noisy
+# observation of it. "Prior" is the first, "observation" the second. The check chains the single steps of a table, four up to $s$ and two from $s$ to
+# $t$, and compares what comes out with these four numbers.
 
 # %% tags=["nbval-check-output"]
 earlier, later = Cosine()(0.4), Cosine()(0.6)
 r, v = later.alpha / earlier.alpha, later.sigma**2 - (later.alpha / earlier.alpha * earlier.sigma) ** 2
-e = torch.eye(2).double()  # e_1 and e_2 as two coordinates
-x_s = earlier.sigma * e[0]  # without its mean
-x_t = r * x_s + torch.sqrt(v) * e[1]
-equation("03.28", ((x_t**2).sum(), r * earlier.alpha), (later.sigma**2, later.alpha))  # the chain is a jump to t
+ten = torch.cos((torch.linspace(0, 1, 11).double() + 0.008) / 1.008 * math.pi / 2)  # (03.21); the line below it cancels
+single = [AffineKernel(g, torch.sqrt(1 - g**2)) for g in ten[1:] / ten[:-1]]
+to_s, on_to_t = (reduce(lambda first, then: first.then(then), steps) for steps in (single[:4], single[4:6]))
+equation("03.28", (to_s.scale, to_s.std, on_to_t.scale, on_to_t.std**2), (earlier.alpha, earlier.sigma, r, v))
 
 # %% [markdown]
 # The answer of notebook 02: move the prior's mean towards the observation, by the surprise times a gain
-# $K=\operatorname{Cov}(x_s,x_t)/\operatorname{Var}(x_t)$. Here $\operatorname{Cov}(x_s,x_t)=r\sigma_s^2$ and
+# $G=\operatorname{Cov}(x_s,x_t)/\operatorname{Var}(x_t)$. Here $\operatorname{Cov}(x_s,x_t)=r\sigma_s^2$ and
 # $\operatorname{Var}(x_t)=r^2\sigma_s^2+v=\sigma_t^2$, so
 #
 # $$q(x_s\mid x_t,x_0)=N\bigl(w_t\,x_t+w_0\,x_0,\;\tau^2I\bigr),\qquad
@@ -1302,17 +1357,17 @@ equation("03.28", ((x_t**2).sum(), r * earlier.alpha), (later.sigma**2, later.al
 #
 # *The gain.* From (03.28), $x_t-rx_s=\sqrt v\,e_2$ is independent of $x_s$. Hence
 # $\operatorname{Cov}(x_s,x_t)=r\operatorname{Var}(x_s)=r\sigma_s^2$, $\operatorname{Var}(x_t)=r^2\sigma_s^2+v=\sigma_t^2$, and
-# $K=r\sigma_s^2/\sigma_t^2$.
+# $G=r\sigma_s^2/\sigma_t^2$.
 #
-# *Split $x_s$ into two independent parts.* Put $u=x_s-Kx_t$. Its covariance with $x_t$ is
-# $r\sigma_s^2-K\sigma_t^2=0$. Both are affine maps of $(e_1,e_2)$, so they are jointly Gaussian, and uncorrelated
-# then means independent. So $x_s=Kx_t+u$, and learning $x_t$ does not change the law of $u$.
+# *Split $x_s$ into two independent parts.* Put $u=x_s-Gx_t$. Its covariance with $x_t$ is
+# $r\sigma_s^2-G\sigma_t^2=0$. Both are affine maps of $(e_1,e_2)$, so they are jointly Gaussian, and uncorrelated
+# then means independent. So $x_s=Gx_t+u$, and learning $x_t$ does not change the law of $u$.
 #
-# *The mean.* $\mathbb E[x_s\mid x_t]=Kx_t+\mathbb E[u]=Kx_t+\alpha_sx_0-K\alpha_tx_0$. The factor of $x_0$ is
-# $\alpha_s-K\alpha_t=\alpha_s-\alpha_s\,r\,\frac{r\sigma_s^2}{\sigma_t^2}=\alpha_s\frac{\sigma_t^2-r^2\sigma_s^2}{\sigma_t^2}=\frac{\alpha_sv}{\sigma_t^2}$, where $\alpha_t=r\alpha_s$ was used.
+# *The mean.* $\mathbb E[x_s\mid x_t]=Gx_t+\mathbb E[u]=Gx_t+\alpha_sx_0-G\alpha_tx_0$. The factor of $x_0$ is
+# $\alpha_s-G\alpha_t=\alpha_s-\alpha_s\,r\,\frac{r\sigma_s^2}{\sigma_t^2}=\alpha_s\frac{\sigma_t^2-r^2\sigma_s^2}{\sigma_t^2}=\frac{\alpha_sv}{\sigma_t^2}$, where $\alpha_t=r\alpha_s$ was used.
 #
-# *The variance.* $\operatorname{Var}(x_s\mid x_t)=\operatorname{Var}(u)=\operatorname{Var}(x_s)-K^2\operatorname{Var}(x_t)=\sigma_s^2-\frac{r^2\sigma_s^4}{\sigma_t^2}=\sigma_s^2\,\frac{\sigma_t^2-r^2\sigma_s^2}{\sigma_t^2}=\frac{\sigma_s^2v}{\sigma_t^2}$.
-# (The second step: $x_s$ is the sum of the independent parts $Kx_t$ and $u$, so variances add.) ∎
+# *The variance.* $\operatorname{Var}(x_s\mid x_t)=\operatorname{Var}(u)=\operatorname{Var}(x_s)-G^2\operatorname{Var}(x_t)=\sigma_s^2-\frac{r^2\sigma_s^4}{\sigma_t^2}=\sigma_s^2\,\frac{\sigma_t^2-r^2\sigma_s^2}{\sigma_t^2}=\frac{\sigma_s^2v}{\sigma_t^2}$.
+# (The second step: $x_s$ is the sum of the independent parts $Gx_t$ and $u$, so variances add.) ∎
 # </details>
 #
 # Two checks by two routes: notebook 02's `condition`, and Bayes' rule by brute force. The latter multiplies the
@@ -1344,12 +1399,12 @@ window = (grid > -3.2) & (grid < 3.2)
 where = grid[window]
 peak = {
     "from x_0: the jump": torch.exp(-0.5 * ((where - earlier.alpha * x_0) / earlier.sigma) ** 2) / earlier.sigma,
-    "from x_t: the kernel": torch.exp(-0.5 * (seen - r * where) ** 2 / v) * r / v.sqrt(),
+    "from x_t: the kernel\n(scaled to area 1)": torch.exp(-0.5 * (seen - r * where) ** 2 / v) * r / v.sqrt(),
     "both: the bridge": torch.exp(-0.5 * ((where - mean) / tau) ** 2) / tau,
 }
 plotting.curves(
     {name: y / math.sqrt(2 * math.pi) for name, y in peak.items()}, x=where, xlabel="x_s", ylabel="density",
-    alt="Three bumps over x_s: a narrow one around minus 0.57 from x_0, a wider one around 1.2 from x_t, and the bridge between them, nearer to the first and narrower than both",
+    alt="Three bumps over x_s: a narrow one around minus 0.56 from x_0, a wider one around 1.2 from x_t, and the bridge between them, nearer to the first and narrower than both",
 )  # fmt: skip
 
 # %% [markdown]
@@ -1462,7 +1517,8 @@ for name, (target, fresh_scale) in ways.items():
 # <details><summary><b>Question.</b> We started the bridge from noise that had nothing to do with the digit, and it arrived exactly. Is that cheating?</summary>
 #
 # At $t=1$ of the cosine schedule $\alpha=0$: there *every* picture is pure noise, so any noise is as good an $x_T$ of
-# this digit as any other. From there the digit enters through $x_0$, in 50 little doses $w_0x_0$. It is we who told it. The whole
+# this digit as any other. From there the digit enters through $x_0$, in 50 doses $w_0x_0$, small at first, the last one whole ($w_0=1$, which is
+# why it arrived exactly). It is we who told it. The whole
 # problem that is left is to replace the $x_0$ in the formula by a guess, made from $x_t$ alone, and the guess may
 # improve from step to step. That is a diffusion model.
 # </details>
@@ -1532,12 +1588,26 @@ def measured_errors(formulas: list, tables: list) -> Tensor:
 check("03.9", measured_errors)
 
 # %% [markdown]
+# Here are all four, measured in this way by the library on one table of each kind, twelve steps each. **Look for** the row of zeros, and for the single zero in a wrong
+# row.
+
+# %% tags=["nbval-check-output"]
+from course_lib.exercises.nb03_inputs import equal_steps, growing_steps, printed_formulas
+from course_lib.exercises.nb03_measures import Gaps
+
+three = {"equal": equal_steps(0.1, 12), "growing": growing_steps(0.02, 0.4, 12), "cosine": Table.of(Cosine(), 12)}
+print(" " * 11 + "".join(f"{name:>9}" for name in three))
+for k, formula in enumerate(printed_formulas([0, 1, 3, 2]), start=1):
+    worst = [float(Gaps.of(formula, table).worst) for table in three.values()]
+    print(f"formula ({k})" + "".join(f"{gap:9.3f}" for gap in worst))
+
+# %% [markdown]
 # <details><summary>Which misprints were they? (Read this afterwards.)</summary>
 #
 # (1) $\tilde\beta_t$ with the two $\bar\alpha$ exchanged, $\frac{1-\bar\alpha_t}{1-\bar\alpha_{t-1}}\beta_t$: it is larger than
 # $\beta_t$ instead of smaller. The condition on the variance shows it. (2) The root in $w_t$ taken from the wrong step,
 # $\sqrt{1-\beta_{t-1}}$: invisible as long as all betas are equal. (3) The noise multiplied by $\tilde\beta_t$ instead of its
-# root: the fresh noise is far too weak. The condition on the variance shows it.
+# root: the fresh noise is far too weak. The condition on the variance shows it. And (4) is right. The numbers are the rows of the table above.
 # </details>
 #
 # ## 8. Infinitely many steps
@@ -1545,10 +1615,13 @@ check("03.9", measured_errors)
 # *Keep the ends, let the number of steps grow: betas shrink like 1/T, and what is left of them is a rate.*
 #
 # How many steps should a schedule have? Derive the tables from the same curve $\alpha(t)$ for larger and larger $T$, by
-# (03.25). Nothing changes at the points they share. But each step gets smaller, and $T\beta_t$ tends to a number that belongs to
+# (03.25). Nothing changes at the points they share. But each step gets smaller, and $T$ times its beta tends to a number that belongs to
 # the curve and not to any table, a **rate**:
 #
-# $$T\,\beta_{t}\;\longrightarrow\;\beta(t)=-2\,\frac{\mathrm d}{\mathrm dt}\log\alpha(t)\qquad(T\to\infty). \tag{03.32}$$
+# $$T\,\beta_{tT}\;\longrightarrow\;\beta(t)=-2\,\frac{\mathrm d}{\mathrm dt}\log\alpha(t)\qquad(T\to\infty). \tag{03.32}$$
+#
+# Here $t$ is a time between 0 and 1, and $\beta_{tT}$ is the beta of step number $tT$ in the table of $T$ steps (where $tT$ is whole). It holds
+# wherever $\alpha(t)>0$ and $\alpha$ is smooth; so not at the cosine's $t=1$.
 #
 # <details><summary>Proof</summary>
 #
@@ -1612,8 +1685,9 @@ equation("03.34", ((1 - step.scale) / h, step.std / math.sqrt(h)), (beta_t / 2, 
 fine = Table.of(Linear(), 4096)
 path = walk(torch.ones(200).double(), fine, normal(4096, 200))  # 200 pixels
 resolutions = {f"{n} steps": path[:: 4096 // n, 0] for n in (16, 256, 4096)}
+span = float(path[:, 0].min()) - 0.2, float(path[:, 0].max()) + 0.2
 panels = [
-    plotting.curves({name: (torch.linspace(0, 1, len(y)), y)}, xlabel="t", title=name, size=(3.1, 2.6), alt=f"One pixel's path over time, seen in {name}: the finer, the more jagged")
+    plotting.curves({name: (torch.linspace(0, 1, len(y)), y)}, xlabel="t", ylabel="x_t", ylim=span, title=name, size=(3.1, 2.6), alt=f"One pixel's path over time, seen in {name}: the finer, the more jagged")
     for name, y in resolutions.items()
 ]  # fmt: skip
 beside(*panels)
@@ -1632,13 +1706,14 @@ print(f"minus two log alpha(1), the integral of the rate: {float(-2 * Linear()(1
 # %% [markdown]
 # The length goes to infinity, like $\sqrt T$: sixteen times the steps, four times the length. A path of the limit has no
 # speed anywhere. But the sum of the *squares* settles, at the integral of the rate. (With 16 steps it has not settled yet: they are so long
-# that towards the end the pixel has forgotten where it was.) A process with these two properties
-# is called a diffusion, which is where all this has its name from, and (03.34) without the $\approx$ is written
+# that towards the end the pixel has forgotten where it was.) A Markov process with
+# continuous paths is called a diffusion; these two properties are its mark, and the models are named after it. And (03.34) without
+# the $\approx$ is written
 #
 # $$\mathrm dx=-\tfrac12\beta(t)\,x\,\mathrm dt+\sqrt{\beta(t)}\;\mathrm dW. \tag{03.35}$$
 #
-# Read it as nothing more than (03.34) with a step too small to see. Follow it for many tiny steps and you must arrive at the same law as by one
-# jump: that is the check, for the mean and the variance, with 20,000 steps of (03.34) in place of the kernel. What
+# Read it as nothing more than (03.34) with a step too small to see: $\mathrm dt$ stands for $h$, $\mathrm dW$ for $\sqrt h\,\varepsilon$. Follow it for many tiny steps and you must arrive at the same law as by one
+# jump: that is the check, for the mean and the variance at $t=\frac12$ and at $t=1$, with 20,000 steps of (03.34) in place of the kernel. What
 # can be *done* with such an equation, above all run it backwards, is notebook 06.
 
 # %% tags=["nbval-check-output"]
@@ -1649,8 +1724,8 @@ for k in range(n):
     mean, variance = (1 - pull) * mean, (1 - pull) ** 2 * variance + 2 * pull
     if k + 1 == n // 2:
         half = mean, variance
-arrived = Linear()(0.5)
-equation("03.35", (*half, variance), (arrived.alpha, arrived.sigma**2, Linear()(1.0).sigma ** 2), rtol=2e-3)
+middle, end = Linear()(0.5), Linear()(1.0)
+equation("03.35", (*half, mean, variance), (middle.alpha, middle.sigma**2, end.alpha, end.sigma**2), rtol=2e-3)
 
 # %% [markdown]
 # <details><summary><b>Question.</b> If T does not matter for the law of x_t, why does anybody care how many steps there are?</summary>

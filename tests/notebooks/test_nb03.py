@@ -137,6 +137,17 @@ def test_one_misprint_looks_right_on_equal_steps_and_on_no_other_schedule():
     assert right_somewhere["growing"] == right_somewhere["cosine"] and len(right_somewhere["growing"]) == 1
 
 
+def test_the_notebook_shows_the_misprints_in_the_order_in_which_it_explains_them():
+    assert "printed_formulas([0, 1, 3, 2])" in SOURCE
+    for table in (TABLES["growing"], TABLES["cosine"]):
+        parts = []
+        for formula in printed_formulas([0, 1, 3, 2]):
+            numbers, right = formula(table.betas, 7), bridge_weights(table(6.0), table(7.0))
+            parts.append([abs(float(got - want)) > 1e-6 for got, want in zip(numbers, right, strict=True)])
+        assert parts == [[False, False, True], [True, False, False], [False, False, True], [False] * 3]
+    assert errors("equal")[1] < 1e-12  # (2) is invisible there
+
+
 def test_order_shuffles_the_formulas():
     forward, backward = printed_formulas([0, 1, 2, 3]), printed_formulas([3, 2, 1, 0])
     assert forward == backward[::-1]
@@ -151,11 +162,11 @@ def test_the_curves_of_the_exercises_start_clean_and_fall(curve):
 # Figures that the prose quotes without printing them
 
 
-def test_ho_s_first_27_steps_bring_as_much_noise_as_one_step_of_beta_one_hundredth():
+def test_ho_s_first_28_steps_bring_as_much_noise_as_one_step_of_beta_one_hundredth():
     ho = Table.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=F64))
-    louder = Marginal(ho.alpha, ho.sigma).log_snr < math.log(0.99 / 0.01)
-    assert int(louder.nonzero()[0]) == 28  # 27 steps are not quite enough, 28 are more
-    assert 0.99**500 == pytest.approx(0.007, abs=5e-4)
+    gap = Marginal(ho.alpha, ho.sigma).log_snr[1:] - math.log(0.99 / 0.01)
+    assert int(gap.abs().argmin()) + 1 == 28
+    assert 0.99**500 == pytest.approx(0.0066, abs=5e-5)
 
 
 def test_the_letter_s_prior_error_needs_alpha_91_times_smaller():
