@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from grading import COURSE, FULL, blank, box_or_skip, cell, grader, points, save_to, solved
 
 from course_lib.exercises import Exercise, of_notebook
-from course_lib.exercises.forbidden import forbidden
+from course_lib.exercises.forbidden import _functions, forbidden
 from course_lib.staff import assemble, box, cgroups
 from course_lib.staff.box import Box, Limits, NoBox, environment, find_box
 from course_lib.staff.course import ROOT, Course
@@ -148,6 +149,20 @@ def test_the_solutions_of_every_notebook_score_full_points_in_the_box(
     record_property("seconds", round(result.seconds, 1))
 
 
+def use_of(answer: str) -> str:
+    """How `own`, the library's function or class of that name, is used: a class by the first function it defines."""
+    module, _, attribute = answer.rpartition(".")
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, type):
+        return "own"
+    guarded = {id(function) for function in _functions(found)}
+    for name, value in vars(found).items():
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        if id(function) in guarded:
+            return f"own.{name}.fget" if isinstance(value, property) else f"own.{name}"
+    raise AssertionError(f"{answer} has nothing to call")
+
+
 def library_calls(name: str, number: int) -> dict[str, Any]:
     """The notebook with each function calling the `number`-th of the library functions that are its answer."""
     source = read_source(WHOLE.source(name))
@@ -158,7 +173,7 @@ def library_calls(name: str, number: int) -> dict[str, Any]:
         assert function is not None
         if answers[number : number + 1]:
             module, _, attribute = answers[number].rpartition(".")
-            code = f"    from {module} import {attribute} as own\n    return own(*args, **kwargs)"
+            code = f"    from {module} import {attribute} as own\n    return {use_of(answers[number])}(*args, **kwargs)"
             cell(notebook, id)["source"] = f"def {function.name}(*args, **kwargs):\n{code}"
     return notebook
 
@@ -187,9 +202,9 @@ def test_calling_the_librarys_own_function_scores_0_and_says_why(
 def test_only_calls_from_the_learners_own_code_are_refused() -> None:
     import course_lib.schedule as schedule
 
-    names, at = ["course_lib.schedule.jump", "course_lib.schedule.Marginal"], schedule.Linear()(0.5)
+    names, at = ["course_lib.schedule.jump", "course_lib.marginal.Marginal"], schedule.Linear()(0.5)
     own: dict[str, Any] = {"__name__": "__main__", "schedule": schedule, "alias": schedule.jump, "at": at}
-    exec("def learner(x):\n    return alias(x, at, x)\ndef maker():\n    return schedule.Marginal(1, 1)", own)
+    exec("def learner(x):\n    return alias(x, at, x)\ndef maker():\n    return at.snr", own)
     import torch
 
     x = torch.ones(2)
@@ -199,8 +214,9 @@ def test_only_calls_from_the_learners_own_code_are_refused() -> None:
             with pytest.raises(RuntimeError, match="is what this exercise asks you to write"):
                 function(*arguments)
         assert schedule.Linear()(0.5).alpha == at.alpha, "the library's own use"
+        assert eval("schedule.Marginal(at.alpha, at.sigma)", own).alpha == at.alpha, "a container for an answer"
     assert torch.equal(own["learner"](x), before), "restored afterwards"
-    assert schedule.Marginal(torch.ones(()), torch.ones(())).alpha == 1
+    assert own["maker"]() == at.snr
 
 
 @pytest.mark.slow

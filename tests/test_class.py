@@ -106,7 +106,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     before = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
     for out, extra in (("killed", ["--resume"]), ("at_once", [])):
         process = _start(folder, out, *extra)
-        said, errors = process.communicate()
+        try:
+            said, errors = process.communicate()
+        finally:
+            process.kill()
         assert process.returncode == 0, errors
     return Runs(folder, before, running, said)
 

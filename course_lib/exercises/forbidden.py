@@ -7,6 +7,7 @@ honest mistakes ("may I not just call it?"), not a lock: source that was copied 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import sys
@@ -33,12 +34,18 @@ def forbidden(names: Sequence[str], library: str = "course_lib") -> Iterator[Non
         yield
 
 
+CONTAINER = {"__init__", "__post_init__", "__new__", "__eq__", "__repr__", "__hash__", "__setattr__", "__delattr__"}
+
+
 def _functions(found: Any) -> Iterator[FunctionType]:
-    """The function itself, or those that a class defines."""
+    """The function itself, or those that a class defines. A dataclass may be made: an answer may come in it."""
     if not isinstance(found, type):
-        yield from (found,) if isinstance(found, FunctionType) else ()
+        function = getattr(found, "__wrapped__", found) if not isinstance(found, FunctionType) else found
+        yield from (function,) if isinstance(function, FunctionType) else ()
         return
-    for value in vars(found).values():
+    for name, value in vars(found).items():
+        if name in CONTAINER and dataclasses.is_dataclass(found):
+            continue
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if isinstance(function, functools.cached_property):
             function = function.func

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cgroups import Groups
+from .course import ROOT
 
 MB = 10**6
 INSIDE = "/box"
@@ -101,6 +102,9 @@ def find_box(packages: tuple[str, ...]) -> Box:
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise NoBox(f"bubblewrap is not installed ({INSTALL})")
+    shown = [folder for folder in ("/usr", sys.base_prefix, sys.prefix, *_libraries()) if ROOT.is_relative_to(folder)]
+    if shown:
+        raise NoBox(f"the course lies in {shown[0]}, which the box shows, references and all; move it elsewhere")
     missing = [name for name in ("prlimit", "setpriv", "sh") if not Path("/usr/bin", name).exists()]
     if missing:
         raise NoBox(f"/usr/bin/{missing[0]} is not there (on Debian or Ubuntu: apt-get install util-linux)")
