@@ -38,8 +38,8 @@ for who, notebook in (("source", solution), ("submitted/blank", blank()), ("subm
     Path(who, "ps1", "90_fixture.ipynb").write_text(json.dumps(notebook))
 PYTHON
 nbgrader generate_assignment ps1 --log-level=ERROR
-nbgrader validate submitted/full/ps1/90_fixture.ipynb --log-level=ERROR >full.txt
-nbgrader validate submitted/blank/ps1/90_fixture.ipynb --log-level=ERROR >blank.txt
+nbgrader validate submitted/full/ps1/90_fixture.ipynb >full.txt 2>log.txt
+nbgrader validate submitted/blank/ps1/90_fixture.ipynb >blank.txt 2>>log.txt
 grep -q "passes all the tests" full.txt && grep -q "VALIDATION FAILED ON 4 CELL" blank.txt
 nbgrader autograde ps1 --log-level=ERROR
 python - <<'PYTHON'

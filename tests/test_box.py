@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from grading import COURSE, FULL, blank, box_or_skip, cell, grader, points, save_to, solved
 
 from course_lib.exercises import Exercise, of_notebook
-from course_lib.exercises.forbidden import _functions, forbidden
+from course_lib.exercises.forbidden import forbidden, guarded_functions
 from course_lib.staff import assemble, box, cgroups
 from course_lib.staff.box import Box, Limits, NoBox, environment, find_box
 from course_lib.staff.course import ROOT, Course
@@ -150,16 +151,20 @@ def test_the_solutions_of_every_notebook_score_full_points_in_the_box(
 
 
 def use_of(answer: str) -> str:
-    """How `own`, the library's function or class of that name, is used: a class by the first function it defines."""
+    """A use of the library's function of that name, here `own`; of a class, its `__call__` or its first function."""
     module, _, attribute = answer.rpartition(".")
     found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, type):
-        return "own"
-    guarded = {id(function) for function in _functions(found)}
-    for name, value in vars(found).items():
+        return "own(*args, **kwargs)"
+    guarded = {id(function) for function, _ in guarded_functions(found, "course_lib")}
+    names = ["__call__", *(name for base in found.__mro__ for name in vars(base))]
+    for name in names:
+        value = inspect.getattr_static(found, name, None)
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if id(function) in guarded:
-            return f"own.{name}.fget" if isinstance(value, property) else f"own.{name}"
+            if isinstance(value, property):
+                return f"own.{name}.fget(object.__new__(own))"
+            return f"own.{name}(*args)" if isinstance(value, classmethod) else f"own.{name}(object.__new__(own), *args)"
     raise AssertionError(f"{answer} has nothing to call")
 
 
@@ -173,7 +178,7 @@ def library_calls(name: str, number: int) -> dict[str, Any]:
         assert function is not None
         if answers[number : number + 1]:
             module, _, attribute = answers[number].rpartition(".")
-            code = f"    from {module} import {attribute} as own\n    return {use_of(answers[number])}(*args, **kwargs)"
+            code = f"    from {module} import {attribute} as own\n    return {use_of(answers[number])}"
             cell(notebook, id)["source"] = f"def {function.name}(*args, **kwargs):\n{code}"
     return notebook
 
@@ -202,18 +207,27 @@ def test_calling_the_librarys_own_function_scores_0_and_says_why(
 def test_only_calls_from_the_learners_own_code_are_refused() -> None:
     import course_lib.schedule as schedule
 
-    names, at = ["course_lib.schedule.jump", "course_lib.marginal.Marginal"], schedule.Linear()(0.5)
+    names, at = ["schedule.jump", "marginal.Marginal", "schedule.Cosine"], schedule.Linear()(0.5)
     own: dict[str, Any] = {"__name__": "__main__", "schedule": schedule, "alias": schedule.jump, "at": at}
-    exec("def learner(x):\n    return alias(x, at, x)\ndef maker():\n    return at.snr", own)
+    code = """
+def learner(x):
+    return alias(x, at, x)
+def maker():
+    return at.snr
+def caller():
+    return schedule.Cosine()(0.5)
+"""
+    exec(code, own)
     import torch
 
     x = torch.ones(2)
     before = own["learner"](x)
-    with forbidden(names):
-        for function, arguments in ((own["learner"], (x,)), (own["maker"], ())):
+    with forbidden([f"course_lib.{name}" for name in names]):
+        for function, arguments in ((own["learner"], (x,)), (own["maker"], ()), (own["caller"], ())):
             with pytest.raises(RuntimeError, match="is what this exercise asks you to write"):
                 function(*arguments)
         assert schedule.Linear()(0.5).alpha == at.alpha, "the library's own use"
+        assert eval("schedule.Linear()(0.5)", own).alpha == at.alpha, "a class that inherits the same function"
         assert eval("schedule.Marginal(at.alpha, at.sigma)", own).alpha == at.alpha, "a container for an answer"
     assert torch.equal(own["learner"](x), before), "restored afterwards"
     assert own["maker"]() == at.snr

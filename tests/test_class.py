@@ -216,3 +216,26 @@ def test_a_record_counts_only_for_the_same_file_and_the_same_seed(runs: Runs, tm
         assert kept.find(name) is None
     finally:
         os.chdir(here)
+
+
+def test_check_and_grade_agree() -> None:
+    """What a student sees under an exercise, and what the exercise is worth, for everything in this class."""
+    import torch
+
+    from course_lib.exercises.checking import verdict_text
+
+    seen = set()
+    for student in CLASS:
+        for cell in notebook_of(student)["cells"]:  # type: ignore[attr-defined]
+            if not cell["id"].startswith("exercise-"):
+                continue
+            id, source = cell["id"].removeprefix("exercise-").replace("-", "."), "".join(cell["source"])
+            if (id, source) in seen:
+                continue
+            seen.add((id, source))
+            names = {"__name__": "__main__", "torch": torch, "Tensor": torch.Tensor}
+            exec(source, names)
+            (function,) = (value for value in names.values() if getattr(value, "__module__", "") == "__main__")
+            right, text = verdict_text(id, function, "fixture_exercises")
+            assert right == (student.points[id] > 0), (student.name, text)
+    assert len(seen) == len(RIGHT) * 2 + sum(map(len, MUTANTS.values())) + 1

@@ -29,39 +29,48 @@ def forbidden(names: Sequence[str], library: str = "course_lib") -> Iterator[Non
         for name in names:
             module, _, attribute = name.rpartition(".")
             found = getattr(importlib.import_module(module), attribute)
-            for function in _functions(found):
-                stack.enter_context(_guarded(function, attribute, library))
+            for function, of in guarded_functions(found, library):
+                stack.enter_context(_guarded(function, of, attribute, library))
         yield
 
 
 CONTAINER = {"__init__", "__post_init__", "__new__", "__eq__", "__repr__", "__hash__", "__setattr__", "__delattr__"}
 
 
-def _functions(found: Any) -> Iterator[FunctionType]:
-    """The function itself, or those that a class defines. A dataclass may be made: an answer may come in it."""
+def guarded_functions(found: Any, library: str) -> Iterator[tuple[FunctionType, type | None]]:
+    """The function itself; or what a class defines or inherits from the library's classes, with the class.
+
+    A dataclass may be made, but not used: an answer may come in it.
+    """
     if not isinstance(found, type):
         function = getattr(found, "__wrapped__", found) if not isinstance(found, FunctionType) else found
-        yield from (function,) if isinstance(function, FunctionType) else ()
-        return
-    for name, value in vars(found).items():
-        if name in CONTAINER and dataclasses.is_dataclass(found):
-            continue
-        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if isinstance(function, functools.cached_property):
-            function = function.func
         if isinstance(function, FunctionType):
-            yield function
+            yield function, None
+        return
+    for base in found.__mro__:
+        if base.__module__.partition(".")[0] != library:
+            continue
+        for name, value in vars(base).items():
+            inner = value.func if isinstance(value, functools.cached_property) else value
+            function = inner.fget if isinstance(inner, property) else getattr(inner, "__func__", inner)
+            plain = name in CONTAINER and dataclasses.is_dataclass(base)
+            if isinstance(function, FunctionType) and not plain:
+                yield function, None if isinstance(value, staticmethod) else found
 
 
 @contextlib.contextmanager
-def _guarded(function: FunctionType, name: str, library: str) -> Iterator[None]:
-    """Swap the code of `function`, so that every name it goes by, in whatever module, leads to the guard."""
+def _guarded(function: FunctionType, of: type | None, name: str, library: str) -> Iterator[None]:
+    """Swap the code of `function`, so that every name it goes by, in whatever module, leads to the guard.
+
+    With a class `of`, it refuses to work for that class and its objects only: others may inherit the function.
+    """
     original = function.__code__
     twin = FunctionType(original, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__
 
     def guard(*args: Any, **kwargs: Any) -> Any:
-        if _from_learner(sys._getframe(2), library):
+        own = of is None or (args and (isinstance(args[0], of) or args[0] is of))
+        if own and _from_learner(sys._getframe(2), library):
             raise WriteItYourself(f"`{name}` is what this exercise asks you to write; call it nowhere in your answer")
         return twin(*args, **kwargs)
 
