@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def grader(box: Box | None, course: Course = COURSE, seed: str = SEED, **setting
                 yield process
             finally:
                 process.close()
-                assert left_over(folder) == [], "processes that outlived their grader"
+                assert nobody_left(folder), f"processes that outlived their grader: {left_over(folder)}"
     finally:
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
 
@@ -77,6 +78,16 @@ def left_over(folder: Path) -> list[list[str]]:
         except psutil.Error:
             continue
     return found
+
+
+def nobody_left(folder: Path, seconds: float = 30.0) -> bool:
+    """Whether all processes that name this folder end in time: boxes die with their parents, but not at once."""
+    deadline = time.monotonic() + seconds
+    while left_over(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def blank() -> dict[str, Any]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from grading import EXERCISES, FIXTURES, FULL, RIGHT, SEED, blank, box_or_skip, left_over, save_to, solved
+from grading import EXERCISES, FIXTURES, FULL, RIGHT, SEED, blank, box_or_skip, nobody_left, save_to, solved
 
 from course_lib.staff.course import ROOT
 
@@ -78,7 +80,7 @@ def notebook_of(student: Student) -> dict[str, object]:
 class Runs:
     folder: Path
     before: dict[str, int]  # records when the run was killed -> their time of writing
-    left_over: list[list[str]]
+    nobody_left: bool
     said: str
 
 
@@ -91,34 +93,32 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         save_to(folder / "collected" / student.name / "90_fixture.ipynb", notebook_of(student))
     (folder / "seed").write_text(SEED)
     (folder / "seed").chmod(0o600)
-    first = _start(folder, "killed")
+    temporary = Path(tempfile.mkdtemp(prefix="class-", dir="/tmp"))  # which all of the runs' processes name
+    first = _start(folder, temporary, "killed")
     records = folder / "killed" / "records"
-    while first.poll() is None and len(list(records.glob("*.json")) if records.exists() else ()) < 20:
+    while first.poll() is None and len(list(records.glob("*.json")) if records.exists() else ()) < len(CLASS) // 3:
         time.sleep(0.05)
     assert first.poll() is None, first.communicate()
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    for _ in range(600):
-        running = left_over(Path("fixtures/grade_fixture")) + left_over(Path("course-grade-"))
-        if not running:
-            break
-        time.sleep(0.05)
+    ended = nobody_left(temporary)
     before = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
     for out, extra in (("killed", ["--resume"]), ("at_once", [])):
-        process = _start(folder, out, *extra)
+        process = _start(folder, temporary, out, *extra)
         try:
             said, errors = process.communicate()
         finally:
             process.kill()
         assert process.returncode == 0, errors
-    return Runs(folder, before, running, said)
+    shutil.rmtree(temporary, ignore_errors=True)
+    return Runs(folder, before, ended, said)
 
 
-def _start(folder: Path, out: str, *extra: str) -> subprocess.Popen[str]:
+def _start(folder: Path, temporary: Path, out: str, *extra: str) -> subprocess.Popen[str]:
     """The command line, from the folder in which the submissions lie."""
     paths = [f"collected/{student.name}/90_fixture.ipynb" for student in CLASS]
     options = ["--out", out, "--seed-file", "seed", "--jobs", JOBS, "--format", "csv", *extra]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(FIXTURES)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(FIXTURES)]), "TMPDIR": str(temporary)}
     command = [sys.executable, str(FIXTURES / "grade_fixture.py"), *paths, *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
@@ -157,10 +157,10 @@ def test_both_runs_wrote_identical_reports(runs: Runs) -> None:
 
 
 def test_killing_the_run_lost_nothing_doubled_nothing_and_left_nobody_behind(runs: Runs) -> None:
-    assert runs.left_over == []
-    assert 20 <= len(runs.before) < 60, "it was killed in the middle"
+    assert runs.nobody_left
+    assert len(CLASS) // 3 <= len(runs.before) < len(CLASS), "it was killed in the middle"
     after = {path.name: path.stat().st_mtime_ns for path in (runs.folder / "killed" / "records").glob("*.json")}
-    assert len(after) == 60
+    assert len(after) == len(CLASS)
     assert {name: after[name] for name in runs.before} == runs.before, "what had been graded was not graded again"
     assert not [path for path in runs.folder.rglob("*") if path.suffix == ".part" or path.name.startswith(".")]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from grading import (
     SEED,
     box_or_skip,
     cell,
-    left_over,
+    nobody_left,
     points,
     row,
     save_to,
@@ -56,7 +58,7 @@ class Graded:
     host: Host
     before: str
     after: str
-    left_over: list[list[str]]
+    nobody_left: bool
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,8 @@ def graded(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     box, folder = box_or_skip(), tmp_path_factory.mktemp("hostile")
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("PYTHONPATH", str(FIXTURES))
+    own = Path(tempfile.mkdtemp(prefix="hostile-", dir="/tmp"))  # which all of this run's processes name
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
     values = {"CANARY": str(host.canary), "ADDRESS": host.address, "PORT": str(host.port), "SEED": SEED}
     plan = dict(_planned(ATTACKS))
     paths = {}
@@ -136,13 +140,14 @@ def graded(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Graded:
         grades = {Path(grade.submission): grade for grade in grade_all(order, settings, jobs=2)}
     finally:
         monkeypatch.undo()
+        shutil.rmtree(own, ignore_errors=True)
     of_attack = {
         attack.name: (grades[paths[number]], id, set(attacks))
         for number, attacks in plan.items()
         for id, attack in attacks.items()
     }
     of_file = {name: grades[path] for name, path in files.items()}
-    return Graded(of_attack, of_file, host, before, state_of(host), left_over(Path("course-grade-")))
+    return Graded(of_attack, of_file, host, before, state_of(host), nobody_left(own))
 
 
 def _planned(attacks: tuple[Attack, ...]) -> Iterator[tuple[int, dict[str, Attack]]]:
@@ -220,7 +225,7 @@ def _untouched(graded: Graded) -> bool:
     """Nothing outside has changed, no packet arrived, nobody is left running, and the graders still grade."""
     assert graded.before == graded.after, "files outside the box have changed"
     assert graded.host.packets == [], "packets got out of the box"
-    assert graded.left_over == [], "programs outlived the grading"
+    assert graded.nobody_left, "programs outlived the grading"
     return points(graded.of_file["honest"]) == FULL
 
 
