@@ -81,7 +81,12 @@ def plot(grades: Sequence[Grade]) -> bytes:
         axes.barh(range(len(ids)), counts, left=left, color=colour, label=label)
         left = [a + b for a, b in zip(left, counts, strict=True)]
     titles = [f"{id} {rows[id][0].title[:44]} ({rows[id][0].out_of})" for id in ids]
-    axes.set(yticks=range(len(ids)), yticklabels=titles, xlabel="submissions", title="Exercises (points)")
+    axes.set(
+        yticks=range(len(ids)),
+        yticklabels=titles,
+        xlabel="submissions",
+        title="Exercises (their points) and who has them",
+    )
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
