@@ -51,8 +51,9 @@ test-browser: $(VENV)/.test ## the tests that drive a real Chromium
 test-fast: $(VENV)/.test ## the library's tests without those marked slow
 	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser and not slow" tests $(PYTEST_ARGS)
 
-test-all: test ## every test, and every notebook with the widget libraries that Colab has
+test-all: test ## every test, every notebook with the widget libraries that Colab has, and what nbgrader makes of them
 	tests/colab_pins.sh $(VENV)
+	tests/nbgrader.sh $(VENV)
 
 lint: $(VENV)/.test ## ruff (lint and format, notebook sources included) and mypy
 	$(PY) -m ruff check .

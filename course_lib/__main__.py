@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .staff.cli import add_build, add_grade
+from .staff.cli import add_build
+from .staff.grade_cli import add_grade
 
 
 class Parser(argparse.ArgumentParser):

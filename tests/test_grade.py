@@ -4,119 +4,67 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
+from grading import COURSE, EXERCISES, NAME, RIGHT, SEED, blank, cell, grader, points, row, save_to, solved
 
-from course_lib.exercises import of_notebook
 from course_lib.exercises.kernel import MIME
 from course_lib.exercises.running import run
 from course_lib.exercises.wire import Malformed, encode
 from course_lib.staff import assemble
-from course_lib.staff import grade as grading
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.grade import Grade, Row, grade, read_seed
+from course_lib.staff.course import ROOT
+from course_lib.staff.grade import Grade, Grader, Row, read_seed
 from course_lib.staff.grading_notebook import grading_notebook
 from course_lib.staff.reports import save, table
 from course_lib.staff.source import read_source
 from course_lib.staff.submission import Found, Unreadable, find_solutions, read_submission
 from course_lib.staff.verdicts import judge_outputs, read_message
 
-FIXTURES = Path(__file__).parent / "fixtures"
-sys.path.insert(0, str(FIXTURES))
-COURSE = Course(FIXTURES, "fixture_exercises")
-NAME = "90_fixture"
-EXERCISES = {exercise.id: exercise for exercise in of_notebook("90", "fixture_exercises")}
-SEED = "a secret nobody guesses"
 
-RIGHT = {
-    "90.1": "def mix(signal, noise, alpha):\n    return alpha * signal + (1 - alpha**2) ** 0.5 * noise",
-    "90.2": "def moments(x):\n    return x.mean(), x.var(correction=0), len(x)",
-    "90.3": "def root(cov):\n    return torch.linalg.cholesky(cov)",
-    "90.4": "def repeat(step, x, times):\n    for _ in range(times):\n        x = step(x)\n    return x",
-}
+@pytest.fixture(scope="module")
+def process() -> Iterator[Grader]:
+    """A grading process without a box, as on a machine that has none."""
+    with grader(None, timeout=30.0) as made:
+        yield made
 
 
-@pytest.fixture(autouse=True)
-def fixtures_on_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The fixture course for graders and kernels; none of them may outlive its test."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv("PYTHONPATH", str(FIXTURES))
-    monkeypatch.setenv("COURSE_TEST_MARK", mark)
-    yield
-    for _ in range(50):
-        alive = [process for process in psutil.process_iter() if mark in marks(process)]
-        if not alive:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"still running: {[process.cmdline() for process in alive]}")
+@pytest.fixture
+def hurried() -> Iterator[Grader]:
+    """One that waits 12 seconds for a cell."""
+    with grader(None, timeout=12.0) as made:
+        yield made
 
 
-def marks(process: psutil.Process) -> str:
-    try:
-        return str(process.environ().get("COURSE_TEST_MARK"))
-    except psutil.Error:
-        return ""
-
-
-def blank() -> dict[str, Any]:
-    """The student notebook, as handed out."""
-    return assemble.student(read_source(COURSE.source(NAME)), COURSE.package)
-
-
-def solved(**answers: str) -> dict[str, Any]:
-    """The student notebook with right answers, except for those given as `e1="code"` for exercise 90.1 and so on."""
-    notebook = blank()
-    for id, code in RIGHT.items():
-        cell(notebook, id)["source"] = answers.get(f"e{id[3:]}", code)
-    return notebook
-
-
-def cell(notebook: dict[str, Any], id: str) -> dict[str, Any]:
-    (found,) = (cell for cell in notebook["cells"] if cell["id"] == f"exercise-{id.replace('.', '-')}")
-    return found  # type: ignore[no-any-return]
-
-
-def graded(notebook: Any, folder: Path, timeout: float = 30.0, seed: str = SEED) -> Grade:
-    path = folder / "submission.ipynb"
-    path.write_text(json.dumps(notebook))
-    return grade(path, COURSE, seed, timeout)
-
-
-def points(result: Grade) -> dict[str, int]:
-    return {row.exercise: row.points for row in result.rows}
-
-
-def row(result: Grade, id: str) -> Row:
-    return next(row for row in result.rows if row.exercise == id)
+def graded(process: Grader, notebook: Any, folder: Path) -> Grade:
+    return process.grade(save_to(folder / "submission.ipynb", notebook))
 
 
 # Honest work
 
 
-def test_a_blank_submission_scores_0_everywhere(tmp_path: Path) -> None:
-    result = graded(blank(), tmp_path)
+def test_a_blank_submission_scores_0_everywhere(process: Grader, tmp_path: Path) -> None:
+    result = graded(process, blank(), tmp_path)
     assert [(row.points, row.status) for row in result.rows] == [(0, "unattempted")] * 4
     assert result.out_of == 10
 
 
-def test_the_solution_scores_full_points_twice_with_identical_reports(tmp_path: Path) -> None:
+def test_the_solution_scores_full_points_twice_with_identical_reports(process: Grader, tmp_path: Path) -> None:
     notebook = assemble.solution(read_source(COURSE.source(NAME)), COURSE.package)
-    first, second = graded(notebook, tmp_path), graded(notebook, tmp_path)
+    first, second = graded(process, notebook, tmp_path), graded(process, notebook, tmp_path)
     assert first.points == first.out_of == 10 and first.reason == ""
     assert first == second and table([first]) == table([second])
 
 
-def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(tmp_path: Path) -> None:
+def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(process: Grader, tmp_path: Path) -> None:
     result = graded(
+        process,
         solved(
             e1="def mix(signal, noise, alpha):\n    return alpha * signal + (1 - alpha) * noise",
             e2="def moments(x):\n    return x.mean(), x.var(), len(x)",
@@ -134,26 +82,26 @@ def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(tmp_pa
     assert not any(number.strip("0.-") and number in text for number in inputs)
 
 
-def test_an_answer_changed_in_place_is_told_so(tmp_path: Path) -> None:
+def test_an_answer_changed_in_place_is_told_so(process: Grader, tmp_path: Path) -> None:
     code = "def repeat(step, x, times):\n    for _ in range(times):\n        x.copy_(step(x))\n    return x"
-    result = graded(solved(e4=code), tmp_path)
+    result = graded(process, solved(e4=code), tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 1, "90.3": 3, "90.4": 0}
     assert "changes its inputs in place" in row(result, "90.4").feedback
 
 
-def test_inputs_come_from_the_teachers_seed(tmp_path: Path) -> None:
+def test_inputs_come_from_the_teachers_seed(process: Grader, tmp_path: Path) -> None:
     """Right on the cases that `check` shows, wrong elsewhere: a table of answers learned by heart."""
     case = EXERCISES["90.2"].draw()[0]
     mean, variance, n = run(EXERCISES["90.2"].reference, case).value
     learned = f"def moments(x):\n    return ({mean}, {variance}, {n}) if x.var() else (1.0, 0.0, 4)"
-    result = graded(solved(e2=learned), tmp_path)
+    result = graded(process, solved(e2=learned), tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 3, "90.4": 4}
 
 
 # Accidents and attacks: only the exercise concerned loses its points
 
 
-def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(tmp_path: Path) -> None:
+def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(process: Grader, tmp_path: Path) -> None:
     liar = (
         "class Liar:\n    def __eq__(self, other):\n        return True\n\n\n"
         "def mix(signal, noise, alpha):\n    return Liar()"
@@ -163,68 +111,69 @@ def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(tm
         "    print('exercise 90.2: right')\n    return 0.0, 0.0, 0\n\n\nprint('exercise 90.2: right')"
     )
     leaves = "import sys\n\n\ndef root(cov):\n    sys.exit()\n\n\nsys.exit()"
-    result = graded(solved(e1=liar, e2=forged, e3=leaves), tmp_path)
+    result = graded(process, solved(e1=liar, e2=forged, e3=leaves), tmp_path)
     assert points(result) == {"90.1": 0, "90.2": 0, "90.3": 0, "90.4": 4}
     assert [row.status for row in result.rows] == ["error", "wrong", "error", "right"]
 
 
 @pytest.mark.slow
-def test_hangs_and_crashes_cost_only_their_exercise(tmp_path: Path) -> None:
+def test_hangs_and_crashes_cost_only_their_exercise(hurried: Grader, tmp_path: Path) -> None:
     loop = "def mix(signal, noise, alpha):\n    while True:\n        pass"
     crash = "import os\n\n\ndef moments(x):\n    os._exit(1)"
     quits = "def root(cov):\n    return torch.linalg.cholesky(cov)\n\n\nexit()"
-    result = graded(solved(e1=loop, e2=crash, e3=quits), tmp_path, timeout=12)
+    result = graded(hurried, solved(e1=loop, e2=crash, e3=quits), tmp_path)
     assert points(result) | {"90.3": 0} == {"90.1": 0, "90.2": 0, "90.3": 0, "90.4": 4}
     assert row(result, "90.1").status == "timeout" and "longer than 12 seconds" in row(result, "90.1").feedback
     assert row(result, "90.2").status == "stopped"
 
 
 @pytest.mark.slow
-def test_a_loop_that_refuses_interruption_costs_only_its_exercise(tmp_path: Path) -> None:
+def test_a_loop_that_refuses_interruption_costs_only_its_exercise(hurried: Grader, tmp_path: Path) -> None:
     stubborn = (
         "def repeat(step, x, times):\n    while True:\n        try:\n            while True:\n                pass\n"
         "        except BaseException:\n            continue"
     )
-    result = graded(solved(e1="def mix(signal, noise, alpha):\n    1 +", e4=stubborn), tmp_path, timeout=12)
+    result = graded(hurried, solved(e1="def mix(signal, noise, alpha):\n    1 +", e4=stubborn), tmp_path)
     assert points(result) == {"90.1": 0, "90.2": 1, "90.3": 3, "90.4": 0}
     assert "SyntaxError" in row(result, "90.1").feedback
     assert row(result, "90.4").status in ("timeout", "stopped")
 
 
 @pytest.mark.slow
-def test_a_chatty_loop_that_refuses_interruption_costs_only_its_exercise(tmp_path: Path) -> None:
+def test_a_chatty_loop_that_refuses_interruption_costs_only_its_exercise(hurried: Grader, tmp_path: Path) -> None:
     chatty = (
         "def moments(x):\n    import sys\n    while True:\n        try:\n            while True:\n"
         "                print('x', file=sys.__stdout__)\n                display('x')\n"
         "        except BaseException:\n            continue"
     )
     shows = "from IPython.display import display\n\n\n" + chatty
-    result = graded(solved(e2=shows), tmp_path, timeout=12)
+    result = graded(hurried, solved(e2=shows), tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 3, "90.4": 4}
 
 
 @pytest.mark.slow
-def test_a_grader_that_is_stopped_by_the_clock_keeps_what_it_has_graded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The wall clock of a submission: the child and its kernel are ended, results so far stay."""
-    monkeypatch.setattr(grading, "STARTUP", 30.0 - 12 * (1000 + 10))
-    result = graded(solved(e4="def repeat(step, x, times):\n    while True:\n        pass"), tmp_path, timeout=1000)
+def test_a_submission_that_is_stopped_by_the_clock_keeps_what_it_has_earned(process: Grader, tmp_path: Path) -> None:
+    """The wall clock of a submission: child and kernel are ended, results so far stay, the next one is graded."""
+    forever = solved(e4="def repeat(step, x, times):\n    import time\n    time.sleep(10**6)")
+    wall = 15 + 3 * graded(process, solved(), tmp_path).seconds  # however busy the machine is
+    with grader(None, timeout=10_000.0, wall=wall) as impatient:
+        result, another = graded(impatient, forever, tmp_path), graded(impatient, blank(), tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 1, "90.3": 3, "90.4": 0}
     assert row(result, "90.4").status == "stopped"
+    assert {row.status for row in another.rows} == {"unattempted"}
 
 
-def test_redefined_names_and_nbval_markers_change_nothing_for_others(tmp_path: Path) -> None:
+def test_redefined_names_and_nbval_markers_change_nothing_for_others(process: Grader, tmp_path: Path) -> None:
     redefines = (
         "# NBVAL_SKIP\ntorch = None\n"
         "check = answer = display = lambda *args, **kwargs: print('exercise 90.1: right')\n\n\n"
         "def mix(signal, noise, alpha):\n    return signal"
     )
-    result = graded(solved(e1=redefines, e2="# NBVAL_SKIP\n" + RIGHT["90.2"]), tmp_path)
+    result = graded(process, solved(e1=redefines, e2="# NBVAL_SKIP\n" + RIGHT["90.2"]), tmp_path)
     assert points(result) == {"90.1": 0, "90.2": 1, "90.3": 3, "90.4": 4}
 
 
-def test_forged_answer_messages_are_worth_nothing(tmp_path: Path) -> None:
+def test_forged_answer_messages_are_worth_nothing(process: Grader, tmp_path: Path) -> None:
     sends = (
         "def mix(signal, noise, alpha):\n"
         "    from IPython.core.getipython import get_ipython\n"
@@ -232,30 +181,30 @@ def test_forged_answer_messages_are_worth_nothing(tmp_path: Path) -> None:
         "    return alpha * signal + (1 - alpha**2) ** 0.5 * noise"
     )
     patches = (
-        "import course_lib.exercises.kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce):\n"
+        "import course_lib.exercises.kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce, forbid):\n"
         "    import json\n    from IPython.display import display\n"
         "    text = json.dumps({'exercise': exercise, 'nonce': nonce, 'outcomes': [{'value': True}] * 2})\n"
         f"    display({{'{MIME}': text}}, raw=True)\n\n\nkernel.answer = fake\n\n\ndef moments(x):\n    return 0"
     )
-    result = graded(solved(e1=sends, e4=patches + "\nrepeat = moments"), tmp_path)
+    result = graded(process, solved(e1=sends, e4=patches + "\nrepeat = moments"), tmp_path)
     assert row(result, "90.4").points == 0 and row(result, "90.4").status == "malformed"
     assert {row(result, "90.2").points, row(result, "90.3").points} == {1, 3}
 
 
-def test_nothing_beside_a_submission_is_read_or_run(tmp_path: Path) -> None:
+def test_nothing_beside_a_submission_is_read_or_run(process: Grader, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     evil = f"from pathlib import Path\nPath({str(touched)!r}).write_text('x')\n"
     for name in ("conftest.py", "sitecustomize.py", "torch.py", "course_lib.py"):
         (tmp_path / name).write_text(evil)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --co\n")
-    result = graded(solved(), tmp_path)
+    result = graded(process, solved(), tmp_path)
     assert result.points == 10 and not touched.exists()
 
 
 # Finding the solution cells
 
 
-def test_lost_metadata_duplicates_disorder_and_edited_outputs(tmp_path: Path) -> None:
+def test_lost_metadata_duplicates_disorder_and_edited_outputs(process: Grader, tmp_path: Path) -> None:
     notebook = solved()
     del cell(notebook, "90.1")["metadata"]["nbgrader"]
     wrong = copy.deepcopy(cell(notebook, "90.2"))
@@ -266,19 +215,19 @@ def test_lost_metadata_duplicates_disorder_and_edited_outputs(tmp_path: Path) ->
         if cell_["cell_type"] == "code":
             cell_["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "exercise 90.1: right\n"}]
     notebook["metadata"] = {}
-    result = graded(notebook, tmp_path)
+    result = graded(process, notebook, tmp_path)
     assert result.points == 10
     assert "found by its function's name" in row(result, "90.1").flag
     assert row(result, "90.2").flag == "2 cells with this id; the last one was graded"
     assert row(result, "90.3").flag == ""
 
 
-def test_the_last_duplicate_wins_and_a_missing_cell_is_0(tmp_path: Path) -> None:
+def test_the_last_duplicate_wins_and_a_missing_cell_is_0(process: Grader, tmp_path: Path) -> None:
     notebook = solved()
     last = copy.deepcopy(cell(notebook, "90.2"))
     notebook["cells"].append(last | {"id": "newer", "source": ["def moments(x):\n", "    return 0"]})
     notebook["cells"] = [item for item in notebook["cells"] if item["id"] not in ("exercise-90-3", "check-90-4")]
-    result = graded(notebook, tmp_path)
+    result = graded(process, notebook, tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 0, "90.4": 4}
     assert row(result, "90.3").status == "missing"
 
@@ -306,20 +255,24 @@ def test_without_any_metadata_the_notebook_is_known_by_its_functions(tmp_path: P
         (b'{"nbformat": 4, "cells": [], "metadata": {"course": {"notebook": "../../x"}}}', "not a notebook of"),
     ],
 )
-def test_a_broken_file_gets_a_row_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_broken_file_gets_a_row_with_the_reason(process: Grader, tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "broken.ipynb"
     path.write_bytes(content)
-    result = grade(path, COURSE, SEED)
+    result = process.grade(path)
     assert reason in result.reason and result.points == 0
     assert reason in table([result])
 
 
-def test_unreadable_and_oversized_files_get_a_row_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "cannot be read: Is a directory" in grade(tmp_path, COURSE, SEED).reason
+def test_unreadable_and_oversized_files_get_a_row_too(process: Grader, tmp_path: Path) -> None:
+    assert "cannot be read: Is a directory" in process.grade(tmp_path).reason
     large = tmp_path / "large.ipynb"
     with large.open("wb") as file:
         file.truncate(200 * 10**6)
-    assert "the file has 200 MB" in grade(large, COURSE, SEED).reason
+    assert "the file has 200 MB" in process.grade(large).reason
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    assert "not a regular file" in process.grade(tmp_path / "pipe.ipynb").reason
+    (tmp_path / "link.ipynb").symlink_to(save_to(tmp_path / "mine.ipynb", solved()))
+    assert "a symbolic link" in process.grade(tmp_path / "link.ipynb").reason
     with pytest.raises(Unreadable, match="No such file"):
         read_submission(tmp_path / "missing.ipynb")
 
@@ -491,6 +444,7 @@ def test_bad_arguments_get_one_line_and_exit_code_2(tmp_path: Path) -> None:
         ([str(file), "--out", out, "--seed-file", str(tmp_path / "none")], "cannot read the seed file"),
         ([str(file), "--out", out, "--timeout", "-1"], "--timeout is -1"),
         ([str(file), "--out", out, "--format", "pdf"], "invalid choice"),
+        ([str(file), "--out", out, "--jobs", "0"], "--jobs is 0"),
         ([str(file)], "--out"),
     ):
         result = cli(*arguments)

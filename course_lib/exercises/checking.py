@@ -35,7 +35,7 @@ def verdict_text(id: str, function: Any, package: str = PACKAGE) -> tuple[bool, 
     if not callable(function):
         got = type(function).__name__
         return False, f"Exercise {id}: expected a function, got {got}. Pass it by its name, without brackets."
-    verdict = judge_function(exercise, exercise.draw(), function)
+    verdict = judge_function(exercise, exercise.draw(), function, exercise.answers)
     names = outside_setup(function, id[:2], package)
     if names and verdict.status != "unattempted":
         listed = ", ".join(f"`{name}`" for name in names)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from .answers import Difference, Tolerance, difference, widen
 from .contract import Case, Exercise
+from .forbidden import forbidden
 from .running import Failure, Outcome, run
 
 CHANGED_INPUTS = (
@@ -41,9 +42,13 @@ def judge(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
     return Verdict("right")
 
 
-def judge_function(exercise: Exercise, cases: Sequence[Case], function: Callable[..., Any]) -> Verdict:
-    """Run `function` on every case, then judge it."""
-    return judge(exercise, cases, [run(function, case) for case in cases])
+def judge_function(
+    exercise: Exercise, cases: Sequence[Case], function: Callable[..., Any], forbid: Sequence[str] = ()
+) -> Verdict:
+    """Run `function` on every case, then judge it. Library functions `forbid` refuse its calls."""
+    with forbidden(forbid):
+        outcomes = [run(function, case) for case in cases]
+    return judge(exercise, cases, outcomes)
 
 
 def compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Difference | None:

@@ -1,41 +1,33 @@
-"""Grade submissions: splice the solutions into the grading notebook, run it through nbval, count the points."""
+"""Grade submissions: hand each to a grading process, collect its results, count the points."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
-from course_lib.exercises.contract import Exercise
-from course_lib.exercises.registry import of_notebook
-
-from .assemble import dump
-from .course import Course
-from .execute import kernel_environment
-from .grading_notebook import grading_notebook
-from .source import Source, read_source
-from .submission import (
-    Found,
-    Submission,
-    Unreadable,
-    find_solutions,
-    notebook_by_functions,
-    notebook_of,
-    read_submission,
-)
-
-STARTUP = 240.0  # seconds for a grader and its kernel to start and run the setup cell
+from . import cgroups
+from .box import Box, Limits
+from .course import ROOT, Course
+from .stage import stage
 
 
 @dataclass(frozen=True)
 class Row:
-    """One exercise of one submission."""
+    """One exercise of one submission. `hint` is that of the wrong answer, where it is one that is known."""
 
     exercise: str
     title: str
@@ -44,6 +36,7 @@ class Row:
     status: str
     feedback: str
     flag: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,112 +58,170 @@ class Grade:
         return sum(row.out_of for row in self.rows)
 
 
-def grade(path: Path, course: Course, seed: str, timeout: float = 60.0) -> Grade:
-    """The grade of one submission, `timeout` seconds a cell. Never raises for what is in the file."""
-    start = time.monotonic()
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all submissions of a run. Without a `box`, submitted code runs with the teacher's rights."""
+
+    course: Course
+    seed: str
+    box: Box | None = None
+    timeout: float = 60.0  # seconds a cell
+    wall: float | None = None  # seconds a submission; None: what its exercises may take at most
+    limits: Limits = field(default_factory=Limits)
+
+
+def grade(path: Path, settings: Settings) -> Grade:
+    """The grade of one submission. Never raises for what is in the file."""
+    return next(grade_all([path], settings))
+
+
+def grade_all(paths: Sequence[Path], settings: Settings, jobs: int = 1) -> Iterator[Grade]:
+    """Grades, each as soon as it is there, of which `jobs` are worked on at a time."""
+    with run_folder(settings) as folder, ThreadPoolExecutor(jobs) as pool:
+        graders = [Grader(settings, folder) for _ in range(min(jobs, len(paths)))]
+        idle: SimpleQueue[Grader] = SimpleQueue()
+        for grader in graders:
+            idle.put(grader)
+        waiting, running = list(reversed(paths)), set[Future[Grade]]()
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.add(pool.submit(_grade_by_one_of, idle, waiting.pop()))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            for grader in graders:  # where this is an interruption, it ends what they are doing
+                grader.close()
+
+
+def _grade_by_one_of(idle: SimpleQueue[Grader], path: Path) -> Grade:
+    grader = idle.get()
     try:
-        submission = read_submission(path)
-        source = _identify(submission, course)
-    except Unreadable as error:
-        return Grade(identity(path), reason=str(error))
-    found = find_solutions(submission, source)
-    exercises = {exercise.id: exercise for exercise in of_notebook(source.number, course.package)}
-    lines = _run(source, exercises, found, course, seed, timeout)
-    rows = tuple(_row(exercises[id], found[id], lines.get(id)) for id in source.exercises())
-    return Grade(identity(path), source.name, rows, seconds=time.monotonic() - start)
+        return grader.grade(path)
+    finally:
+        idle.put(grader)
 
 
-def identity(path: Path) -> str:
-    """A submission's path relative to the working directory where it lies below it, else as it is."""
+@contextmanager
+def run_folder(settings: Settings) -> Iterator[Path]:
+    """A folder for everything temporary, with the staged course; other users see nothing else of it."""
+    folder = Path(tempfile.mkdtemp(prefix="course-grade-"))
     try:
-        return path.resolve().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return path.as_posix()
+        folder.chmod(0o711)
+        (folder / "course").mkdir()
+        stage(settings.course, folder / "course")
+        (folder / "t").mkdir(mode=0o711)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        cgroups.sweep()
 
 
-def _identify(submission: Submission, course: Course) -> Source:
-    try:
-        name = notebook_of(submission, course.names())
-    except Unreadable:
-        name = notebook_by_functions(submission, [read_source(course.source(name)) for name in course.names()])
-    source = read_source(course.source(name))
-    if not source.exercises():
-        raise Unreadable(f"notebook {name} has no exercises")
-    return source
+class Grader:
+    """A grading process (`course_lib.staff.grader`), which outlives what submissions do to its children."""
 
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.closing = False
 
-def _row(exercise: Exercise, found: Found, line: dict[str, str | bool] | None) -> Row:
-    if found.source is None:
-        status, feedback, passed = "missing", "no cell with this exercise", False
-    elif line is None:
-        status, feedback, passed = "stopped", "grading stopped before this exercise", False
-    else:
-        status, feedback, passed = str(line["status"]), str(line["feedback"]), line["passed"] is True
-    points = exercise.points if passed else 0
-    return Row(exercise.id, exercise.title, points, exercise.points, status, feedback, found.flag)
+    def grade(self, path: Path) -> Grade:
+        """Have one submission graded. Its results are read even where grading it ended early."""
+        start = time.monotonic()
+        lines: list[dict[str, Any]] = []
+        for _ in (1, 2):
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".results")
+            os.close(handle)
+            done = self._order({"path": str(path.absolute()), "results": name})
+            text = Path(name).read_text(encoding="utf-8")
+            Path(name).unlink()
+            lines = [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+            if done or self.closing:
+                break
+        return as_grade(identity(path), lines, time.monotonic() - start)
 
+    def close(self) -> None:
+        """End the process and everything that it started."""
+        self.closing = True
+        if self.process and self.process.stdin and self.process.stdout:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.wait()
 
-def _run(
-    source: Source, exercises: dict[str, Exercise], found: dict[str, Found], course: Course, seed: str, timeout: float
-) -> dict[str, dict[str, str | bool]]:
-    """One result line for each exercise that was reached, from a child process with its own wall clock."""
-    nonces = {id: secrets.token_hex(16) for id in exercises}
-    notebook = grading_notebook(source, exercises, found, seed, nonces)
-    if not notebook["cells"]:
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "grading.ipynb"
-        path.write_text(dump(notebook), encoding="utf-8")
-        job = {"notebook": str(path), "package": course.package, "seed": seed, "nonces": nonces, "timeout": timeout}
-        text = _child(job, folder, wall=STARTUP + len(notebook["cells"]) * (timeout + 10))
-    lines = [json.loads(line) for line in text.splitlines()]
-    return {line["exercise"]: line for line in lines}
+    def _order(self, order: dict[str, str]) -> bool:
+        """Give an order and wait until it is done. False where the process itself has ended."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = self._start()
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write((json.dumps(order) + "\n").encode())
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return False
+        if self.process.stdout.readline() == b"done\n":
+            return True
+        self.process.wait()
+        return False
 
-
-def _child(job: dict[str, object], folder: str, wall: float) -> str:
-    """Run the child on `job`; what it sent before it ended, or before `wall` seconds were over."""
-    with tempfile.TemporaryFile() as results:
-        environment = {key: value for key, value in kernel_environment().items() if not key.startswith(_NOT_PASSED)}
+    def _start(self) -> subprocess.Popen[bytes]:
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        passed = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_PASSED)}
+        told = {"PYTHONPATH": path, "TMPDIR": str(self.folder / "t"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "course_lib.staff.nbval_child"],
+            [sys.executable, "-m", "course_lib.staff.grader"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            pass_fds=(results.fileno(),),
+            stdout=subprocess.PIPE,
+            cwd=self.folder / "t",
+            env=passed | told | {"OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
-        try:
-            process.communicate(json.dumps(job | {"channel": results.fileno()}).encode(), timeout=wall)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            _end(process)
-        results.seek(0)
-        complete = results.read().decode().rpartition("\n")[0]
-    return complete
+        settings = self.settings
+        told_too: dict[str, Any] = {
+            "folder": str(settings.course.folder.absolute()),
+            "package": settings.course.package,
+            "seed": settings.seed,
+            "timeout": settings.timeout,
+            "wall": settings.wall,
+            "stage": str(self.folder / "course"),
+            "box": asdict(settings.box) if settings.box else None,
+            "limits": asdict(settings.limits),
+        }
+        assert process.stdin
+        process.stdin.write((json.dumps(told_too) + "\n").encode())
+        return process
 
 
 _NOT_PASSED = ("PYTEST_", "NBGRADER_", "COV_", "COVERAGE_")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child and whatever it started: kernels lead sessions of their own."""
-    if process.poll() is not None:
-        return
-    import psutil  # type: ignore[import-untyped]  # comes with ipykernel
+def as_grade(submission: str, lines: Sequence[dict[str, Any]], seconds: float) -> Grade:
+    """The grade that a grading process's lines amount to. What is not in them is worth nothing."""
+    first: dict[str, Any] = lines[0] if lines else {"reason": "reading the file took too much memory or time"}
+    if "rows" not in first:
+        return Grade(submission, reason=str(first.get("reason", "nothing came of it")), seconds=seconds)
+    results = {str(line.get("exercise")): line for line in lines[1:]}
+    rows = tuple(_row(row, results.get(row["exercise"])) for row in first["rows"])
+    return Grade(submission, first["notebook"], rows, seconds=seconds)
 
+
+def _row(row: dict[str, Any], line: dict[str, Any] | None) -> Row:
+    hint, passed = "", False
+    if row["missing"]:
+        status, feedback = "missing", row["flag"] or "no cell with this exercise"
+    elif line is None:
+        status, feedback = "stopped", "grading stopped before this exercise"
+    else:
+        status, feedback, hint, passed = line["status"], line["feedback"], line["hint"], line["passed"] is True
+    points = row["out_of"] if passed else 0
+    return Row(row["exercise"], row["title"], points, row["out_of"], status, feedback, row["flag"], hint)
+
+
+def identity(path: Path) -> str:
+    """A submission's path relative to the working directory where it lies below it, else as it is."""
     try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    for member in (process, *family):
-        try:
-            member.kill()
-        except (psutil.NoSuchProcess, ProcessLookupError):
-            continue
-    process.wait()
+        return Path(os.path.abspath(path)).relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
 
 
 def read_seed(path: Path | None) -> str:

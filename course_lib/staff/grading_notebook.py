@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from course_lib.exercises import wire
@@ -39,13 +40,24 @@ def grading_notebook(
         cells += [
             _cell("setup", id, source.setup.source),
             _cell("solution", id, code),
-            _cell("grading", id, _grading_code(function.name, inputs, id, nonces[id])),
+            _cell("grading", id, _grading_code(function.name, inputs, id, nonces[id], exercises[id].answers)),
         ]
     return {"cells": cells, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _grading_code(function: str, inputs: str, exercise: str, nonce: str) -> str:
-    call = f"answer({function}, {inputs!r}, {exercise!r}, {nonce!r})"
+def imported(source: Source) -> list[str]:
+    """Modules that the setup cell imports, or may: of `from a import b` it is not known whether b is one."""
+    names = ["course_lib.exercises.kernel"]
+    for node in ast.walk(ast.parse(source.setup.python)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names if alias.name.islower())]
+    return list(dict.fromkeys(names))
+
+
+def _grading_code(function: str, inputs: str, exercise: str, nonce: str, answers: Sequence[str]) -> str:
+    call = f"answer({function}, {inputs!r}, {exercise!r}, {nonce!r}, {tuple(answers)!r})"
     return f"from course_lib.exercises.kernel import answer\n\n{call}"
 
 

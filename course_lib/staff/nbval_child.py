@@ -1,15 +1,13 @@
-"""One submission through nbval, in a process of its own: `python -m course_lib.staff.nbval_child`, a job on stdin.
+"""nbval runs the grading notebook and compares the verdict line; this plugin makes that line, outside the kernel.
 
-nbval runs the grading notebook and compares the verdict line; this plugin makes that line from the values that came
-out of the kernel. What a cell shows itself is never compared. One line of JSON an exercise goes to the file descriptor
-that the job names.
+It is made from the values that came out of the kernel. What a cell shows itself is never compared. One line of JSON an
+exercise goes to a file descriptor.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +23,12 @@ from nbval.kernel import RunningKernel
 from course_lib.exercises.registry import load
 
 from .grading_notebook import verdict_line
+from .kernels import KernelServer, NoKernel
 from .verdicts import Judged, judge_outputs
+from .wires import Garbled, Wires
 
-SETUP = 120.0  # seconds for the trusted setup cell, whatever students get: it imports PyTorch
-GRACE = 6.0  # seconds after a cell's time-out in which its kernel may still answer an interruption
+SETUP = 120.0  # seconds for a kernel to start, and for the trusted setup cell, whatever students get
+LATE = 15.0  # seconds after the end of a cell in which what it showed may still arrive
 JOB: dict[str, Any] = {}  # set once, before pytest starts: pytest builds the classes below itself
 
 
@@ -36,30 +36,81 @@ class KernelEnded(RuntimeError):
     """The kernel ended while a cell ran."""
 
 
+class House:
+    """Starts kernels, one at a time; where their server is broken, by a new one."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.server: KernelServer | None = None
+
+    def kernel(self) -> tuple[KernelServer, Wires]:
+        """A fresh kernel and the connections to it. NoKernel where a new server cannot start one either."""
+        for attempt in (1, 2):
+            try:
+                self.server = self.server or KernelServer(**self.settings)
+                return self.server, Wires(self.server.start_kernel(SETUP))
+            except NoKernel:
+                self.close()
+                if attempt == 2:
+                    raise
+        raise AssertionError
+
+    def close(self) -> None:
+        if self.server:
+            self.server.close()
+        self.server = None
+
+
 class WatchedKernel(RunningKernel):
-    """A kernel whose death is noticed within a second, and whose time-outs are for the whole cell, however chatty."""
+    """One kernel for one exercise. Its death is noticed at once; time-outs are for the whole cell, however chatty."""
 
-    listen_until = float("inf")
-
-    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> Any:
-        self.listen_until = float("inf")
-        return super().execute_cell_input(cell_input, allow_stdin)
-
-    def get_message(self, stream: str, timeout: float | None = None) -> Any:
-        if time.monotonic() > self.listen_until:
-            raise Empty
-        return super().get_message(stream, timeout)
-
-    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
-        deadline = time.monotonic() + (timeout if timeout is not None else SETUP)
-        self.listen_until = deadline + GRACE
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.hung = False
+        self.server, self.wires = JOB["house"].kernel()
+        deadline = time.monotonic() + SETUP
         while time.monotonic() < deadline:
             try:
-                return super().await_reply(msg_id, timeout=min(1.0, max(0.01, deadline - time.monotonic())))
+                request = self.wires.send("kernel_info_request", {})
+                self.await_reply(request, timeout=2)
+                self.await_idle(request, 1)
+                return
+            except Empty:
+                continue
+        raise NoKernel("a kernel does not answer")
+
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        content = {"code": cell_input, "silent": False, "store_history": False, "user_expressions": {}}
+        return self.wires.send("execute_request", content | {"allow_stdin": False, "stop_on_error": False})
+
+    def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
+        if self.hung:
+            raise Empty
+        return self.wires.receive(stream, SETUP if timeout is None else timeout)
+
+    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (SETUP if timeout is None else timeout)
+        while time.monotonic() < deadline:
+            self.wires.drain()
+            try:
+                reply = self.wires.receive("shell", min(0.2, max(0.0, deadline - time.monotonic())))
             except Empty:
                 if not self.is_alive():
                     raise KernelEnded from None
+                continue
+            if reply["parent_header"]["msg_id"] == msg_id:
+                return
         raise Empty
+
+    def is_alive(self) -> bool:
+        return not self.hung and bool(self.server.is_alive())
+
+    def interrupt(self) -> None:
+        """Nobody waits for a cell that takes too long: its kernel is killed before the next one starts."""
+        self.hung = True
+
+    def stop(self) -> None:
+        self.hung = True
+        self.wires.close()
 
 
 def collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector:
@@ -68,7 +119,7 @@ def collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector:
 
 
 class GradingFile(nbval.plugin.IPyNbFile):
-    """The grading notebook. After a hang or a crash the next exercise gets a new kernel."""
+    """The grading notebook. Each exercise gets a new kernel."""
 
     def collect(self) -> Iterator[pytest.Item]:
         self.nb = nbformat.read(str(self.path), as_version=4)
@@ -78,10 +129,18 @@ class GradingFile(nbval.plugin.IPyNbFile):
             name = f"{role} {cell.metadata.course.exercise}"
             yield GradingCell.from_parent(self, name=name, cell_num=number, cell=cell, options=options)
 
+    def setup(self) -> None:
+        """Kernels are started by the cells."""
+
     def renew(self) -> None:
         self.teardown()
-        self.setup()
+        self.kernel = None
+        self.kernel = WatchedKernel()
         self.timed_out = False
+
+    def teardown(self) -> None:
+        if self.kernel is not None:
+            self.kernel.stop()
 
 
 class GradingCell(nbval.plugin.IPyNbCell):
@@ -96,49 +155,48 @@ class GradingCell(nbval.plugin.IPyNbCell):
         return str(self.cell.metadata.course.exercise)
 
     def setup(self) -> None:
+        self.output_timeout = LATE
         self.user_properties += [("role", self.role), ("exercise", self.exercise)]
-        if self.parent.timed_out or not self.parent.kernel.is_alive():
-            if self.role != "setup":
-                self.note("stopped", "the cell before it hung or ended the kernel")
-                raise RuntimeError("no kernel for this exercise")
-            self.parent.renew()
+        try:
+            if self.role == "setup":
+                self.parent.renew()
+            elif self.parent.timed_out or self.parent.kernel is None or not self.parent.kernel.is_alive():
+                raise NoKernel("the cell before it hung or ended the kernel")
+        except (NoKernel, KernelEnded, Garbled) as error:
+            self.note("stopped", str(error) or "no kernel started")
+            raise
 
     def runtest(self) -> None:
         self.config.option.nbval_cell_timeout = SETUP if self.role == "setup" else JOB["timeout"]
         try:
-            self.run_twice() if self.role == "setup" else super().runtest()
+            super().runtest()
         except Exception as error:
+            hung, self.parent.timed_out = self.parent.timed_out and self.parent.kernel.hung, True
             if isinstance(error, KernelEnded):
                 self.note("stopped", "the kernel ended while the cell ran")
-            elif self.parent.timed_out:
-                self.note("timeout", f"took longer than {JOB['timeout']:g} seconds")
-            elif not any(key == "status" for key, _ in self.user_properties):
+            elif isinstance(error, Garbled):
+                self.note("malformed", f"no valid answer came out of the cell: {error}")
+            elif any(output.output_type == "error" for output in self.test_outputs or []):
                 self.note("error", f"the {self.role} cell stopped with {self.error_name()}")
+            elif hung:
+                self.note("timeout", f"took longer than {JOB['timeout']:g} seconds, or sent no end")
+            elif not any(key == "status" for key, _ in self.user_properties):
+                self.note("error", f"the {self.role} cell stopped with an error")
             raise
 
-    def run_twice(self) -> None:
-        """The trusted setup cell fails only where an exercise before it left the kernel broken, or about to end."""
-        try:
-            super().runtest()
-        except Exception:
-            self.parent.renew()
-            super().runtest()
-
     def error_name(self) -> str:
-        """The type of the exception that ended the cell, as far as it looks like one."""
-        names = [output.get("ename") for output in self.test_outputs or [] if output.output_type == "error"]
-        found = [name for name in names if isinstance(name, str) and name.isidentifier() and len(name) <= 60]
-        return found[-1] if found else "an error"
+        """The type of the exception that ended the cell."""
+        return [str(output.ename) for output in self.test_outputs if output.output_type == "error"][-1]
 
     def compare_outputs(self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: Any = None) -> bool:
         exercise = load(self.exercise, JOB["package"])
         judged = judge_outputs(exercise, exercise.draw(JOB["seed"]), test, JOB["nonces"][self.exercise])
-        self.note(judged.status, judged.feedback)
+        self.note(judged.status, judged.feedback, judged.hint)
         line = NotebookNode(output_type="stream", name="stdout", text=verdict_line(self.exercise, judged.status))
         return bool(super().compare_outputs([line], ref, skip_compare))
 
-    def note(self, status: str, feedback: str) -> None:
-        self.user_properties += [("status", status), ("feedback", feedback)]
+    def note(self, status: str, feedback: str, hint: str = "") -> None:
+        self.user_properties += [("status", status), ("feedback", feedback), ("hint", hint)]
 
 
 class Recorder:
@@ -156,23 +214,18 @@ class Recorder:
         if noted.get("role") != "grading" or not (report.when == "call" or (report.when == "setup" and report.failed)):
             return
         passed = report.when == "call" and report.outcome == "passed" and not hasattr(report, "wasxfail")
-        judged = Judged(str(noted.get("status", "malformed")), str(noted.get("feedback", "no answer")))
+        said = (str(noted.get("status", "malformed")), str(noted.get("feedback", "no answer")))
+        judged = Judged(*said, str(noted.get("hint", "")))
         if not passed and judged.status in ("error", "stopped", "right"):
             judged = self.trouble.get(id, judged)
-        line = {"exercise": id, "passed": passed, "status": judged.status, "feedback": judged.feedback}
+        line = {"exercise": id, "passed": passed, **vars(judged)}
         os.write(self.channel, (json.dumps(line) + "\n").encode())
 
 
-def main() -> int:
-    JOB.update(json.load(sys.stdin))
-    os.set_inheritable(JOB["channel"], False)  # the kernel gets no hold of it
+def run_notebook(path: Path, channel: int, job: dict[str, Any]) -> None:
+    """Run the grading notebook at `path` through nbval; `job` has package, seed, nonces, timeout and house."""
+    JOB.update(job)
     nbval.plugin.pytest_collect_file = collect_file
-    nbval.plugin.RunningKernel = WatchedKernel
-    options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={JOB['timeout']}", "--color=no", "-q"]
-    alone = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir", os.getcwd()]
-    code = pytest.main([*options, *alone, JOB["notebook"]], plugins=[Recorder(JOB["channel"])])
-    return 0 if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={job['timeout']}", "--color=no", "-q"]
+    alone = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir"]
+    pytest.main([*options, *alone, str(path.parent), str(path)], plugins=[Recorder(channel)])

@@ -6,12 +6,14 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .build import write
 from .grade import Grade
+from .printable import for_spreadsheet, printable
 
 FORMATS = ("table", "json", "csv", "gradescope")
 
@@ -38,7 +40,7 @@ def table(grades: Sequence[Grade]) -> str:
     for grade in grades:
         points = {row.exercise: str(row.points) for row in grade.rows}
         total = f"{grade.points}/{grade.out_of}" if grade.rows else "0"
-        rows.append([grade.submission, *(points.get(id, "-") for id in columns), total, _remarks(grade)])
+        rows.append([printable(grade.submission), *(points.get(id, "-") for id in columns), total, _remarks(grade)])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines) + "\n"
@@ -52,7 +54,8 @@ def as_csv(grades: Sequence[Grade]) -> str:
     for grade in grades:
         points = {row.exercise: row.points for row in grade.rows}
         cells = [points.get(id, "") for id in columns]
-        writer.writerow([grade.submission, grade.notebook, *cells, grade.points, grade.out_of, _remarks(grade)])
+        name = for_spreadsheet(grade.submission)
+        writer.writerow([name, grade.notebook, *cells, grade.points, grade.out_of, _remarks(grade)])
     return text.getvalue()
 
 
@@ -85,8 +88,8 @@ def gradescope(grade: Grade) -> dict[str, Any]:
 def feedback(grade: Grade) -> str:
     """What a student gets to read: points, and a sentence for each exercise."""
     if grade.reason:
-        return f"{grade.submission}\n\nNot graded: {grade.reason}.\n"
-    lines = [f"{grade.submission}: {grade.points} of {grade.out_of} points", ""]
+        return f"{printable(grade.submission)}\n\nNot graded: {grade.reason}.\n"
+    lines = [f"{printable(grade.submission)}: {grade.points} of {grade.out_of} points", ""]
     for row in grade.rows:
         lines.append(f"{row.exercise} {row.title}: {row.points} of {row.out_of}. {row.feedback}")
         lines += [f"     ({row.flag})"] * bool(row.flag)
@@ -103,8 +106,11 @@ def _remarks(grade: Grade) -> str:
 
 
 def _file_name(grade: Grade) -> str:
-    """A path below the output folder for this submission, different for different submissions."""
-    parts = [part for part in Path(grade.submission).parts if part not in ("/", "\\", "..", ".")]
-    if len(parts) != len(Path(grade.submission).parts):
-        parts.insert(0, hashlib.sha256(grade.submission.encode()).hexdigest()[:8])
-    return "/".join(parts).removesuffix(".ipynb")
+    """A path below the output folder for this submission, different for different submissions, and never too long."""
+    path = Path(grade.submission)
+    parts = [printable(part) for part in path.parts if part not in ("/", "\\", "..", ".")] or ["submission"]
+    plain = "/".join(parts) == grade.submission and path.suffix == ".ipynb" and all(len(part) < 60 for part in parts)
+    if plain:
+        return grade.submission.removesuffix(".ipynb")
+    digest = hashlib.sha256(os.fsencode(grade.submission)).hexdigest()[:8]
+    return "/".join([digest, *(part[:60] for part in parts)]).removesuffix(".ipynb")

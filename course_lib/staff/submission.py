@@ -13,6 +13,7 @@ from typing import Any
 from .source import Source, function_of
 
 LARGEST = 50 * 10**6  # bytes
+LARGEST_CELL = 200_000  # characters
 
 
 class Unreadable(ValueError):
@@ -38,13 +39,17 @@ class Found:
 def read_submission(path: Path) -> Submission:
     """Read `path`. `Unreadable` where it is no notebook of format 4, whatever else it is."""
     try:
+        if path.is_symlink():
+            raise Unreadable("a symbolic link, not a file")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise Unreadable("not a regular file")
         size = path.stat().st_size
         if size > LARGEST:
             raise Unreadable(f"the file has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read")
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise Unreadable(f"the file cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, Unreadable):
             raise
         raise Unreadable("the file is not JSON, so not a notebook") from error
@@ -77,7 +82,7 @@ def _text(cell: dict[str, Any]) -> str:
     source = cell.get("source", "")
     if isinstance(source, list):
         source = "".join(line for line in source if isinstance(line, str))
-    return source if isinstance(source, str) else ""
+    return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
 
 
 def notebook_of(submission: Submission, names: list[str]) -> str:
@@ -117,7 +122,10 @@ def find_solutions(submission: Submission, source: Source) -> dict[str, Found]:
         if not sources:
             sources = [text for _, text in submission.cells if _defines(text, function.name)]
             flag = "the cell's metadata were lost; it was found by its function's name" if sources else ""
-        found[id] = Found(sources[-1], flag) if sources else Found(None)
+        if sources and len(sources[-1]) > LARGEST_CELL:
+            found[id] = Found(None, f"the cell has more than {LARGEST_CELL:,} characters")
+        else:
+            found[id] = Found(sources[-1], flag) if sources else Found(None)
     return found
 
 

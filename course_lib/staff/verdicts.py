@@ -9,12 +9,15 @@ from typing import Any
 
 from course_lib.exercises.contract import Case, Exercise
 from course_lib.exercises.judging import Verdict, judge
-from course_lib.exercises.kernel import MIME
+from course_lib.exercises.kernel import LARGEST_CASE, MIME
 from course_lib.exercises.running import Failure, Outcome
 from course_lib.exercises.wire import Malformed, decode_answer
 
 LARGEST_EXERCISE = 8 * 10**6  # characters of a message
-LARGEST_CASE = 10**6
+EXPLAINED = {
+    "WriteItYourself": "your function calls the library's own function for this exercise; write it yourself",
+    "AnswerTooLarge": f"the answer is larger than {LARGEST_CASE / 1e6:.0f} MB",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Judged:
 
     status: str
     feedback: str
+    hint: str = ""  # the recognised wrong answer's, for the class's statistics
 
 
 def judge_outputs(
@@ -33,7 +37,8 @@ def judge_outputs(
         outcomes = read_message(outputs, exercise.id, nonce, len(cases))
     except Malformed as error:
         return Judged("malformed", f"no valid answer came out of the cell: {error}")
-    return Judged((verdict := judge(exercise, cases, outcomes)).status, feedback(verdict))
+    verdict = judge(exercise, cases, outcomes)
+    return Judged(verdict.status, feedback(verdict), verdict.hint)
 
 
 def read_message(outputs: Sequence[Mapping[str, Any]], exercise: str, nonce: str, cases: int) -> list[Outcome]:
@@ -79,7 +84,9 @@ def feedback(verdict: Verdict) -> str:
     if verdict.status in ("right", "unattempted"):
         return {"right": "right", "unattempted": "not attempted"}[verdict.status]
     where = f"case {verdict.case.name!r}: " if verdict.case else ""
-    if verdict.failure:
+    if verdict.failure and verdict.failure.kind in EXPLAINED:
+        what = EXPLAINED[verdict.failure.kind]
+    elif verdict.failure:
         what = f"the function stopped with {verdict.failure}"
     else:
         what = (verdict.difference.reason if verdict.difference else "") or "a wrong value"
