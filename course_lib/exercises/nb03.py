@@ -300,6 +300,5 @@ EXERCISES = (  # in the order in which the notebook asks them
     ),
     Exercise(
         "03.9", "Four printed formulas", 2, errors_of, _printed_cases, wrong_printed.PRINTED,
-        answers=("course_lib.exercises.nb03_measures.Gaps",),
     ),
 )  # fmt: skip
