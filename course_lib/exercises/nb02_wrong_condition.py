@@ -119,11 +119,6 @@ ROOT = (
         "You divided by the lengths. Is a flat direction to get an infinite spread? From noise to x, multiply.",
         agrees_on=("the identity",),
     ),
-    Mutant(
-        lambda cov: (lambda values, vectors: vectors * values.sqrt())(*torch.linalg.eig(cov)),
-        "torch.linalg.eig knows nothing of symmetry and answers in complex numbers. Which function is made for "
-        "symmetric matrices?",
-    ),
 )
 
 # ----------------------------------------------------------------------------------------------------- 02.6 condition

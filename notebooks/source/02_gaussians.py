@@ -652,7 +652,7 @@ equation("02.16", general, per_pixel.sum(1))
 
 
 # %% [markdown]
-# A general Gaussian on pictures of 784 pixels has 784 means and $784\cdot785/2=307{,}720$ different entries in its covariance. A spherical one has one number for the width. When the course writes $q(x_t\mid x_0)=N(\alpha_tx_0,\sigma_t^2I)$, it with two numbers $\alpha_t$ and $\sigma_t$ for each time $t$, it means $x_t=\alpha_tx_0+\sigma_te$: the map $\sigma_tI$, the translation $\alpha_tx_0$. You can already read every formula of notebook 03.
+# A general Gaussian on pictures of 784 pixels has 784 means and $784\cdot785/2=307{,}720$ different entries in its covariance. A spherical one has one number for the width. When the course writes $q(x_t\mid x_0)=N(\alpha_tx_0,\sigma_t^2I)$, it means, with two numbers $\alpha_t$ and $\sigma_t$ for each time $t$, $x_t=\alpha_tx_0+\sigma_te$: the map $\sigma_tI$, the translation $\alpha_tx_0$. You can already read every formula of notebook 03.
 #
 # <details><summary><b>Question.</b> Is A = sigma R, with R a rotation, spherical too? And is "spherical" the same as "independent coordinates"?</summary>
 #
@@ -911,7 +911,7 @@ print("same mean and covariance:", torch.allclose(law.cov, short.cov) and torch.
 
 # %% tags=["exercise-02.5"]
 def root_of(cov: Tensor) -> Tensor:
-    """Return a square map A, (d, d), with A A^T = cov.
+    """Return a square map A, (d, d), of real numbers, with A A^T = cov.
 
     cov  a covariance (d, d): symmetric, eigenvalues not negative (but for rounding), some perhaps 0; its entries may be tiny or large
     """
@@ -1070,7 +1070,7 @@ equation("02.26", (centre[0], variance[0, 0], variance[0, 0]), (*formula, produc
 # Look how the posterior moves when the observation gets worse. Which of the two does it resemble at the ends?
 
 # %%
-grid = line(-2.5, 7, 400)
+grid = line(-5, 7, 500)
 pictures = []
 for noise_std in (0.2, 0.8, 3.0):
     law = condition(Gaussian.spherical(f64([mu1]), s), f64([y1]), f64([[noise_std**2]]))
@@ -1273,7 +1273,7 @@ equation("02.32", (p.log_density(x) - q.log_density(x)).mean(), formula, rtol=6e
 # %% [markdown]
 # <details><summary><b>Question.</b> What is the divergence if p is flat (its covariance is singular), or if q is?</summary>
 #
-# If $q$ is flat, and $p$ does not lie in $q$'s plane, then $p$ produces, with probability 1, points that $q$ forbids: infinite. If $p$ is flat and $q$ is not, then $\log\det\Sigma_p=-\infty$ and the divergence is infinite again: $p$ is infinitely dense on its plane, so a code for $p$ alone would save infinitely many nats. If both are flat *and fill the same plane*, it is finite: compare them inside the plane. If they fill different planes of the same dimension, it is infinite. This is why a noise level of exactly 0 needs care all course long.
+# If $q$ is flat and $p$ does not lie in $q$'s plane, then $p$ produces, with probability 1, points that $q$ forbids: infinite. If $p$ is flat and $q$ is not, then $\log\det\Sigma_p=-\infty$ and the divergence is infinite again: $p$ is infinitely dense on its plane, so a code for $p$ alone would save infinitely many nats. If both are flat *and fill the same plane*, it is finite: compare them inside the plane. If they fill different planes, it is infinite. This is why a noise level of exactly 0 needs care all course long.
 # </details>
 
 # %% [markdown]
@@ -1791,7 +1791,7 @@ print(
 #
 # <details><summary><b>Question.</b> Property (a) says that affine maps of Gaussians are Gaussians, and (c) that chains of Gaussians are. Why is the result of the last walk not a Gaussian?</summary>
 #
-# Because the mean of a step is not an *affine* function of $x_t$, and its width is not the same for every $x_t$. Both contain what is known of the data: $\hat x_0$, the guess of what was there before the noise, which bends with $x_t$, and its uncertainty $\hat v_0$. (The smaller the steps, the less $\hat v_0$ matters: see the last line of the output.) For the law *behind* the digits nobody can write it down, but it is a conditional mean, and notebook 01 showed that whoever minimises a squared error learns the conditional mean. There the network will come in.
+# Because the mean of a step is not an *affine* function of $x_t$, and its width is not the same for every $x_t$. Both contain what is known of the data: $\hat x_0$, the guess of what was there before the noise, which bends with $x_t$, and its uncertainty $\hat v_0$. (The smaller the steps, the less $\hat v_0$ matters: see the last line of the output.) For the law *behind* the digits nobody can write this guess down. But it is a conditional mean, and notebook 01 showed that whoever minimises a squared error learns the conditional mean. There the network will come in.
 # </details>
 #
 # ## What we can do now, and what still hurts
