@@ -93,7 +93,7 @@ def probability_flow(
     """The probability-flow ODE by steps in t itself, along falling or rising `times` > 0 (a falling run may end at 0).
 
     `method`: "euler", or "heun" (Euler on a step that ends at sigma = 0). The textbook way: `sampling.ddim` and `heun`
-    step in sigma / alpha, where the same ODE is much straighter.
+    step in sigma / alpha, where the same ODE contains no rate of the schedule.
     """
     if method not in ("euler", "heun"):
         raise ValueError(f"unknown method {method!r}: expected 'euler' or 'heun'")
@@ -174,6 +174,19 @@ def log_likelihood(
     return prior.log_density(end) + scaling + change
 
 
+def angle_times(schedule: Continuous, n: int, first: float = 13.0, power: float = 4.0) -> Tensor:
+    """n + 1 rising times for `log_likelihood`, from log-SNR `first` (may be inf, which is t = 0) to t = 1, float64.
+
+    The angle atan(sigma / alpha) grows like (k / n)**power: small steps near the data, where an image's density is
+    sharp.
+    """
+    start, stop = math.atan(math.exp(-0.5 * first)), float(_angle(schedule(1.0)))
+    ramp = torch.linspace(0, 1, n + 1, dtype=torch.float64) ** power
+    times = schedule.time_at(-2 * torch.log(torch.tan(start + (stop - start) * ramp)))
+    times[-1] = schedule.end
+    return times
+
+
 def _norm(marginal: Marginal) -> Tensor:
     return torch.hypot(marginal.alpha, marginal.sigma)
 
@@ -216,3 +229,53 @@ def langevin(score: Tensor, x: Tensor, step: float, noise: Tensor) -> Tensor:
     Needs the score of one p only, no time; its bias falls with `step`.
     """
     return x + step * score + math.sqrt(2 * step) * noise
+
+
+def predictor_corrector(
+    denoiser: Denoiser,
+    schedule: Schedule,
+    times: Tensor,
+    x: Tensor,
+    predictor: Step,
+    corrections: int = 1,
+    size: float = 0.1,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """`predictor` steps along falling `times`, each followed by `corrections` steps of `langevin` at the new time.
+
+    Langevin's step is `size` * sigma_s**2, as the score changes over a distance of about sigma_s. A step that ends at
+    s = 0 is not corrected. Yields n + 1 states; 1 + `corrections` evaluations a step for a first-order predictor.
+    Song et al. 2021, algorithms 2 and 3.
+    """
+
+    def fresh() -> Tensor:
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+
+    for t, s in pairwise(torch.as_tensor(times, dtype=torch.float64)):
+        moved, prediction = predictor(x, schedule(s), schedule(t), denoiser, fresh())
+        yield State(float(t), x, prediction.x0)
+        x, here = moved, schedule(s)
+        for _ in range(corrections if bool(here.sigma > 0) else 0):
+            x = langevin(denoiser(x, here).score(here), x, size * float(here.sigma) ** 2, fresh())
+    yield State(float(times[-1]), x, x)
+
+
+def fokker_planck(density: Tensor, grid: Tensor, schedule: Continuous, start: float, stop: float, steps: int) -> Tensor:
+    """Evolve a `density` on an even 1-D `grid`, both (N,), from `start` to `stop` under the noising SDE.
+
+    dp/dt = -d/dx (f x p - 1/2 g**2 dp/dx), by fluxes between neighbouring cells: what leaves one enters the next and
+    nothing leaves the grid, so that the mass stays the same to rounding. Second order in the cell's width; Euler steps,
+    and a ValueError where they are too long to be stable.
+    """
+    width, h = float(grid[1] - grid[0]), (stop - start) / steps
+    middle = 0.5 * (grid[1:] + grid[:-1])
+    edge = torch.zeros(1, dtype=density.dtype)
+    for k in range(steps):
+        rates = finite_rates(schedule, start + (k + 0.5) * h)
+        if float(rates.diffusion) ** 2 * h > width**2:
+            raise ValueError(f"{steps} steps are too few: g**2 dt must stay below the squared width {width**2:.3g}")
+        carried = rates.drift * middle * 0.5 * (density[1:] + density[:-1])
+        spread = 0.5 * rates.diffusion**2 * density.diff() / width
+        flux = torch.cat([edge, carried - spread, edge])
+        density = density - h / width * flux.diff()
+    return density

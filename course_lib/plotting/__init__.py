@@ -13,10 +13,13 @@ from ..picture import Beside, Picture, beside, save_sheet, tile, to_unit
 from .canvas import DASHES, PALETTE
 from .charts import bars, curves, histograms
 from .images import image_grid, strip
+from .labelled import labelled_points
 from .plane import heatmap, paths, scatter, vector_field
+from .ribbon import ribbon
 from .shares import stacked_shares
 
 __all__ = [
     "DASHES", "PALETTE", "Beside", "Picture", "bars", "beside", "curves", "heatmap", "histograms", "image_grid",
-    "paths", "save_sheet", "scatter", "stacked_shares", "strip", "tile", "to_unit", "vector_field",
+    "labelled_points", "paths", "ribbon", "save_sheet", "scatter", "stacked_shares", "strip", "tile", "to_unit",
+    "vector_field",
 ]  # fmt: skip
