@@ -396,7 +396,7 @@ plotting.histograms(
 
 
 # %% [markdown]
-# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, within 10% of a sphere of radius 28, and 95 times in 100 within 5% (last line of the table).
+# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, within 10% of a sphere of radius 28, and 95 times in 100 within 5% (the row for $d=784$).
 # This is why notebook 05 walks *on the sphere* when it interpolates between two noises, and why the picture of highest density (the peak) is typically not a *typical* picture.
 #
 # <details><summary><b>Question.</b> Two independent noise images: how far apart are they? And what is the angle between them?</summary>
@@ -1070,7 +1070,7 @@ equation("02.26", (centre[0], variance[0, 0], variance[0, 0]), (*formula, produc
 # Look how the posterior moves when the observation gets worse. Which of the two does it resemble at the ends?
 
 # %%
-grid = line(-5, 7, 500)
+grid = line(-2.5, 10, 500)
 pictures = []
 for noise_std in (0.2, 0.8, 3.0):
     law = condition(Gaussian.spherical(f64([mu1]), s), f64([y1]), f64([[noise_std**2]]))
