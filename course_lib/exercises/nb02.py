@@ -8,7 +8,9 @@ from torch import Generator, Tensor
 from course_lib.gaussian import Gaussian, Isotropic, chain, compose, condition, kl, sqrt_covariance
 
 from . import nb02_wrong as wrong
-from . import nb02_wrong_later as wrong_later
+from . import nb02_wrong_chain as wrong_chain
+from . import nb02_wrong_condition as wrong_condition
+from . import nb02_wrong_kl as wrong_kl
 from .contract import Call, Case, Exercise
 
 F64 = torch.float64
@@ -247,25 +249,25 @@ EXERCISES = (
         "02.2", "Covariance and mean of an affine map", 1, affine_moments, _moments_cases, wrong.MOMENTS,
         answers=(f"{LIBRARY}Gaussian",),
     ),
-    Exercise("02.3", "Compose", 2, composed, _compose_cases, wrong.COMPOSED, answers=(f"{LIBRARY}compose",)),
+    Exercise("02.3", "Compose", 2, composed, _compose_cases, wrong_chain.COMPOSED, answers=(f"{LIBRARY}compose",)),
     Exercise(
-        "02.4", "Sum and chain", 2, sum_and_chain, _chain_cases, wrong.SUM_AND_CHAIN,
+        "02.4", "Sum and chain", 2, sum_and_chain, _chain_cases, wrong_chain.SUM_AND_CHAIN,
         answers=(f"{LIBRARY}add", f"{LIBRARY}chain"),
     ),
     Exercise(
-        "02.5", "Square root of a covariance, singular ones too", 2, sqrt_covariance, _root_cases, wrong_later.ROOT,
+        "02.5", "Square root of a covariance, singular ones too", 2, sqrt_covariance, _root_cases, wrong_condition.ROOT,
         canonical=lambda root: root @ root.T, answers=(f"{LIBRARY}sqrt_covariance",),
     ),
     Exercise(
-        "02.6", "Condition on a noisy observation", 3, posterior_moments, _condition_cases, wrong_later.CONDITION,
+        "02.6", "Condition on a noisy observation", 3, posterior_moments, _condition_cases, wrong_condition.CONDITION,
         answers=(f"{LIBRARY}condition",),
     ),
     Exercise(
-        "02.7", "KL between spherical Gaussians", 2, kl_spherical, _kl_spherical_cases, wrong_later.KL_SPHERICAL,
+        "02.7", "KL between spherical Gaussians", 2, kl_spherical, _kl_spherical_cases, wrong_kl.KL_SPHERICAL,
         answers=(f"{LIBRARY}Isotropic", f"{LIBRARY}kl"),
     ),
     Exercise(
-        "02.8", "KL between any two Gaussians", 3, kl_general, _kl_general_cases, wrong_later.KL_GENERAL,
+        "02.8", "KL between any two Gaussians", 3, kl_general, _kl_general_cases, wrong_kl.KL_GENERAL,
         answers=(f"{LIBRARY}kl",),
     ),
 )  # fmt: skip

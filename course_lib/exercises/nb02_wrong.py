@@ -1,4 +1,4 @@
-"""Plausible wrong answers to exercises 02.1 to 02.4, each with a hint that says what to think about."""
+"""Plausible wrong answers to exercises 02.1 and 02.2, each with a hint that says what to think about."""
 
 from __future__ import annotations
 
@@ -150,11 +150,30 @@ LOG_NORMAL = (
     ),
     Mutant(
         _log_normal(last=torch.exp),
-        "This is the density itself. Its logarithm is asked for; in 784 dimensions the density would underflow to 0.",
+        "This is the density itself. Its logarithm is asked for; in 784 dimensions the density would underflow to 0, "
+        "or overflow.",
     ),
     Mutant(
         _log_normal(last=torch.neg),
         "The sign of the whole is turned: this is the negative log density, the loss, not the log density.",
+    ),
+    Mutant(
+        _log_normal(normaliser=lambda d, sigma: d * (0.5 * LOG_2PI - math.log(sigma))),
+        "A wide Gaussian has to be low. What is the sign of d log(sigma), then?",
+        agrees_on=("sigma = 1",),
+    ),
+    Mutant(
+        _log_normal(normaliser=lambda d, sigma: d * (math.log(sigma) + LOG_2PI)),
+        "The normaliser of a coordinate is sigma sqrt(2 pi). The root is a half under the logarithm, for the 2 pi too.",
+    ),
+    Mutant(
+        _log_normal(lambda off, sigma: -0.5 * off.norm(dim=1) / sigma**2),
+        "You divide by the variance, but the distance is not squared. Are its units gone?",
+        agrees_on=("at the centre",),
+    ),
+    Mutant(
+        lambda x, m, sigma: (-0.5 * ((x - m) / sigma) ** 2 - math.log(sigma) - 0.5 * LOG_2PI).sum(0),
+        "You sum the log densities over the points. Whose coordinates belong to one density, a row's or a column's?",
     ),
 )
 
@@ -176,7 +195,7 @@ MOMENTS = (
     ),
     Mutant(
         _moments(cov=lambda A, m: A @ A),
-        "x x^T has one factor transposed, and so has its mean: (A e)(A e)^T.",
+        "The covariance is the mean of u u^T, with u = x - m = A e. In which order do A and e stand in u^T?",
         agrees_on=("a symmetric map", "a diagonal map", "the identity", "one noise, one number"),
     ),
     Mutant(
@@ -186,8 +205,7 @@ MOMENTS = (
     ),
     Mutant(
         _moments(cov=lambda A, m: A * A),
-        "Squaring entry by entry is right on the line only. In more dimensions the square of a map is a "
-        "matrix product.",
+        "Squaring entry by entry is right for a diagonal map only. Otherwise the square of a map is a matrix product.",
         agrees_on=("a diagonal map", "the identity", "one noise, one number"),
     ),
     Mutant(
@@ -242,276 +260,14 @@ MOMENTS = (
         lambda A, m: (A @ A.T, m.clone()),
         "Both values are there, in the other order: mean first, then covariance.",
     ),
-)
-
-# ------------------------------------------------------------------------------------------------------- 02.3 compose
-
-
-def _composed(
-    map: Callable[[Tensor, Tensor], Tensor] = lambda A, B: A @ A @ B,
-    translation: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda A, m, b: A @ (A @ b + m) + m,
-) -> Callable[..., Pair]:
-    return lambda A, m, B, b: (map(A, B), translation(A, m, b))
-
-
-COMPOSED = (
     Mutant(
-        _composed(map=lambda A, B: B @ A @ A),
-        "Which matrix meets the noise first? The one that stands beside it, on the right.",
-        agrees_on=("diagonal maps", "A the identity"),
+        _moments(cov=lambda A, m: torch.diag((A @ A.T).diagonal().sqrt())),
+        "These are standard deviations. The diagonal holds variances; and is there nothing beside it?",
+        agrees_on=("the identity",),
     ),
     Mutant(
-        _composed(map=lambda A, B: A @ B @ A),
-        "Write A(A(B e)) with its brackets: both A act after B, so both stand on its left.",
-        agrees_on=("diagonal maps", "A the identity"),
-    ),
-    Mutant(
-        _composed(map=lambda A, B: (A * A) @ B),
-        "Applying a map twice is the matrix product A A, not the square of each entry.",
-        agrees_on=("diagonal maps", "A the identity"),
-    ),
-    Mutant(
-        _composed(map=lambda A, B: A.T @ A @ B),
-        "Both times the same A is applied; nothing is transposed. (A^T belongs to covariances.)",
-        agrees_on=("diagonal maps", "A the identity"),
-    ),
-    Mutant(
-        lambda A, m, B, b: (A @ B, A @ b + m),
-        "This applies A and m once. They are to be applied twice.",
-    ),
-    Mutant(
-        lambda A, m, B, b: (2 * A @ B, 2 * (A @ b + m)),
-        "Twice the map is not the map applied twice.",
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ b + m),
-        "The map is that of two rounds, but the translation has made only one.",
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ A @ (b + m)),
-        "Which of the two A does the first m go through, and which does the second m go through?",
-        agrees_on=("m = 0",),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: b + 2 * m),
-        "A translation that comes early goes through all later maps, too.",
-        agrees_on=("A the identity",),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ A @ b + 2 * m),
-        "The m of the first round is mapped by the A of the second.",
-        agrees_on=("m = 0", "A the identity"),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ A @ b + m),
-        "m is added twice: once in each round. What becomes of the first one?",
-        agrees_on=("m = 0",),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ (A @ (b + m) + m)),
-        "You move first and map then. In A x + m the map comes first.",
-        agrees_on=("m = 0", "A the identity"),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ m + m),
-        "Where has b gone? It is part of x, and is mapped along with it.",
-        agrees_on=("b = 0",),
-    ),
-    Mutant(
-        _composed(translation=lambda A, m, b: A @ (A @ b) + A @ m),
-        "The last thing that happens is the addition of m: that one is mapped by nothing.",
-        agrees_on=("m = 0",),
-    ),
-    Mutant(
-        lambda A, m, B, b: (A @ (A @ (A @ B)), A @ (A @ (A @ b + m) + m) + m),
-        "You apply A and m three times. Count: first B and b, and then A and m twice.",
-    ),
-    Mutant(
-        lambda A, m, B, b: (A @ (A @ b + m) + m, A @ A @ B),
-        "Both values are there, in the other order: map first, then translation.",
-    ),
-)
-
-# -------------------------------------------------------------------------------------------------- 02.4 sum and chain
-
-Step = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Pair]
-
-
-def _step(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor) -> Pair:
-    return A @ mu + b, A @ cov @ A.T + Q
-
-
-def _sum_and_chain(
-    step: Step = _step,
-    total: Callable[[Tensor, Tensor, Tensor, Tensor], Pair] = lambda mu, cov, b, Q: (mu + b, cov + Q),
-    count: Callable[[int], int] = lambda steps: steps,
-    start_from_sum: bool = False,
-) -> Callable[..., tuple]:
-    def sum_and_chain(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
-        both = total(mu, cov, b, Q)
-        mu, cov = both if start_from_sum else (mu, cov)
-        for _ in range(count(steps)):
-            mu, cov = step(mu, cov, b, Q, A)
-        return both, (mu.clone(), cov.clone())
-
-    return sum_and_chain
-
-
-def _with_noise(noise: Callable[[Tensor, Tensor, int], Tensor]) -> Callable[..., tuple]:
-    """The right means and the right covariance of what is left of x; the noises' part is `noise(A, Q, steps)`."""
-
-    def sum_and_chain(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
-        both, (mean, _) = _sum_and_chain()(mu, cov, b, Q, A, steps)
-        power = torch.linalg.matrix_power(A, steps)
-        return both, (mean, power @ cov @ power.T + noise(A, Q, steps))
-
-    return sum_and_chain
-
-
-def _unmapped_mean(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
-    both, (_, chained) = _sum_and_chain()(mu, cov, b, Q, A, steps)
-    return both, (torch.linalg.matrix_power(A, steps) @ mu + steps * b, chained)
-
-
-def _unmapped_noise(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor, A: Tensor, steps: int) -> tuple:
-    both, (mean, _) = _unmapped_mean(mu, cov, b, Q, A, steps)
-    return both, (mean, _with_noise(lambda A, Q, steps: steps * Q)(mu, cov, b, Q, A, steps)[1][1])
-
-
-def _same_noise(A: Tensor, Q: Tensor, steps: int) -> Tensor:
-    powers = sum((torch.linalg.matrix_power(A, k) for k in range(steps)), torch.zeros_like(A))
-    return powers @ Q @ powers.T
-
-
-def _mixed(mu: Tensor, cov: Tensor, b: Tensor, Q: Tensor) -> Pair:
-    return (mu + b) / 2, (cov + Q) / 2 + torch.outer(mu - b, mu - b) / 4
-
-
-NO_STEP, ONE_STEP, LINE = "no step", "one step", "one step in one dimension"
-IDENTITY, CENTRED = "three steps, A the identity", "three steps, noise of mean 0"
-
-SUM_AND_CHAIN = (
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, A @ cov + Q)),
-        "A covariance is a mean of products of two deviations. Each of the two is mapped: A on the left, and "
-        "on the right?",
-        agrees_on=(NO_STEP, IDENTITY),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, A.T @ cov @ A + Q)),
-        "The covariance of A x is the mean of (A x)(A x)^T. Which of the two A is transposed?",
-        agrees_on=(NO_STEP, LINE, IDENTITY, "four steps that shrink"),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, (A * A) @ cov + Q)),
-        "Squaring the entries of A is right for numbers. For a matrix, the square stands around the covariance.",
-        agrees_on=(NO_STEP, LINE, IDENTITY, "four steps that shrink"),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, cov + Q)),
-        "A stretches the spread, too, not only the mean.",
-        agrees_on=(NO_STEP, IDENTITY),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu, A @ cov @ A.T + Q)),
-        "The noise need not have mean 0: in each step its mean b is added.",
-        agrees_on=(NO_STEP, CENTRED),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ (mu + b), A @ (cov + Q) @ A.T)),
-        "In A x + noise the noise is added after the map: A does not touch the noise of its own step.",
-        agrees_on=(NO_STEP, IDENTITY),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ (mu + b), A @ cov @ A.T + Q)),
-        "b comes with the noise, after the map. You let A act on it in its own step.",
-        agrees_on=(NO_STEP, IDENTITY, CENTRED),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, A @ (cov + Q) @ A.T)),
-        "The mean is right, but in the covariance A also maps the noise of its own step.",
-        agrees_on=(NO_STEP, IDENTITY),
-    ),
-    Mutant(
-        _sum_and_chain(start_from_sum=True),
-        "The chain starts from x. Yours starts from the sum, so it has one noise too many.",
-    ),
-    Mutant(
-        _unmapped_noise,
-        "Neither the mean nor the covariance of an early noise comes out as it went in: later steps map both.",
-        agrees_on=(NO_STEP, ONE_STEP, LINE, IDENTITY),
-    ),
-    Mutant(
-        _unmapped_mean,
-        "The covariance is right. But the noise's mean b is mapped by later steps, too.",
-        agrees_on=(NO_STEP, ONE_STEP, LINE, IDENTITY, CENTRED),
-    ),
-    Mutant(
-        _with_noise(lambda A, Q, steps: steps * Q),
-        "A noise of an early step is mapped by all later steps. It does not enter the end result as it was drawn.",
-        agrees_on=(NO_STEP, ONE_STEP, LINE, IDENTITY),
-    ),
-    Mutant(
-        _with_noise(lambda A, Q, steps: Q if steps else 0 * Q),
-        "There is fresh noise in every step, not only in the last.",
-        agrees_on=(NO_STEP, ONE_STEP, LINE),
-    ),
-    Mutant(
-        _with_noise(_same_noise),
-        "You reuse one noise in all steps: those add up like lengths. Fresh, independent ones add their covariances.",
-        agrees_on=(NO_STEP, ONE_STEP, LINE),
-    ),
-    Mutant(
-        _sum_and_chain(lambda mu, cov, b, Q, A: (A @ mu + b, A @ cov @ A.T + Q @ Q)),
-        "Q is a covariance already: nothing is left to be squared.",
-        agrees_on=(NO_STEP,),
-    ),
-    Mutant(
-        _sum_and_chain(count=lambda steps: 1),
-        "This takes one step, whatever `steps` says.",
-        agrees_on=(ONE_STEP, LINE),
-    ),
-    Mutant(
-        _sum_and_chain(count=lambda steps: steps + 1),
-        "One step too many: with steps = 0 the law is that of x.",
-    ),
-    Mutant(
-        _sum_and_chain(count=lambda steps: max(steps - 1, 0)),
-        "One step too few. Does your loop begin at 1?",
-        agrees_on=(NO_STEP,),
-    ),
-    Mutant(
-        _sum_and_chain(total=_mixed),
-        "These are the moments of a mixture: a coin decides which of the two is drawn. In a sum both are "
-        "drawn and added.",
-    ),
-    Mutant(
-        _sum_and_chain(total=lambda mu, cov, b, Q: (mu + b, (cov + Q) / 2)),
-        "Covariances of independent draws add. You averaged them.",
-    ),
-    Mutant(
-        _sum_and_chain(total=lambda mu, cov, b, Q: (mu + b, (cov.sqrt() + Q.sqrt()) ** 2)),
-        "Standard deviations do not add, variances do: a hypotenuse is shorter than its two sides together.",
-    ),
-    Mutant(
-        lambda mu, cov, b, Q, A, steps: (
-            (A @ mu + b, A @ cov @ A.T + Q),
-            _sum_and_chain()(mu, cov, b, Q, A, steps)[1],
-        ),
-        "The sum is x + noise, without A. Only the chain maps.",
-        agrees_on=(IDENTITY,),
-    ),
-    Mutant(
-        _sum_and_chain(total=lambda mu, cov, b, Q: (mu, cov + Q)),
-        "Means add, too: the noise's mean is b.",
-        agrees_on=(CENTRED,),
-    ),
-    Mutant(
-        _sum_and_chain(total=lambda mu, cov, b, Q: (mu + b, cov @ cov + Q @ Q)),
-        "cov and Q are covariances, not maps: there is nothing to square before you add.",
-    ),
-    Mutant(
-        lambda mu, cov, b, Q, A, steps: _sum_and_chain()(mu, cov, b, Q, A, steps)[::-1],
-        "Both laws are there, in the other order: the sum first, then the chain.",
+        _moments(cov=lambda A, m: A @ A.T - torch.diag((A @ A.T).diagonal() - (A @ A.T).diagonal().sqrt())),
+        "Right beside the diagonal. On it you put standard deviations: which power of a deviation is averaged there?",
+        agrees_on=("the identity",),
     ),
 )

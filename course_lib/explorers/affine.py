@@ -67,9 +67,9 @@ def render_moments(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
     lengths = np.linalg.svd(A, compute_uv=False)
     rows.append(["std along the axes", f"{lengths[0]:.2f} and {lengths[1]:.2f}", ""])
     rows.append(["determinant of A", _two(float(np.linalg.det(A))), ""])
-    inside = float((np.linalg.norm(standard_noise(), axis=1) <= 1).mean())  # whatever A is: of the noise's unit circle
-    rows.append(["inside the inner ellipse", f"{100 * (1 - math.exp(-0.5)):.0f} %", f"{100 * inside:.0f} %"])
-    return table(rows, "Mean and covariance: turning the noise changes none in the first column")
+    inside = float((np.linalg.norm(standard_noise(), axis=1) <= 1).mean())  # whatever A is
+    rows.append(["noise inside the unit circle", f"{100 * (1 - math.exp(-0.5)):.0f} %", f"{100 * inside:.0f} %"])
+    return table(rows, "Mean and covariance, derived and measured")
 
 
 def affine_gaussian() -> Explorer:

@@ -27,7 +27,10 @@
 # * see noise as a blur of the density, and say why one Gaussian cannot draw digits while many small Gaussian steps can.
 #
 # **You need** matrices and vectors (product, transpose, inverse, eigenvectors, orthogonal matrices), partial derivatives and integrals of
-# one variable, and the PyTorch of notebook 00. From notebook 01 one fact comes back: the best constant guess, in squared error, is the mean.
+# one variable, the determinant as a volume factor (and, in one folded proof, the singular value decomposition), and the PyTorch of notebook 00.
+# From probability: expectation $\mathbb E$ (the mean over all draws), variance, and independence, with two facts about independent numbers: the mean of a product is the
+# product of the means, and variances add. The *law* of a random thing is its probability distribution.
+# From notebook 01 one fact comes back: the best constant guess, in squared error, is the mean.
 #
 # **Time**: about two and a half hours of reading and thinking, without the exercises. Running all cells takes under a minute on two CPU cores.
 
@@ -59,7 +62,7 @@ from course_lib.scrubber import scrub
 
 # %% [markdown]
 # Two habits of this page. Numbers are float64, so that a check can be strict. And *every* displayed formula has a number, such as (02.2),
-# and right below it a cell that computes its two sides by **different routes** and compares them. If one were misprinted, its cell would stop with an error.
+# and right below it a cell that computes its two sides by **different routes** and compares them. If one were wrong, the cell that computes it would stop with an error.
 
 
 # %%
@@ -141,7 +144,7 @@ equation("02.2", torch.trapezoid(bell(wide), wide), math.sqrt(2 * math.pi))
 # </details>
 #
 # So the **standard normal** density is $p(x)=\frac1{\sqrt{2\pi}}e^{-x^2/2}$, written $N(0,1)$. A draw from it is called **standard noise** in this course, and its letter is $e$.
-# (Computers never divide by $\sqrt{2\pi}$. They keep the logarithm, which is a parabola: no exponential, no overflow.)
+# (In earnest, computers keep the logarithm: a parabola, no exponential, no underflow. Logarithms are natural here; their unit is called *nat*, more of it in property (f).)
 #
 # $$\log p(x)=-\tfrac12x^2-\tfrac12\log(2\pi). \tag{02.3}$$
 #
@@ -157,7 +160,7 @@ log_p = -0.5 * x**2 - 0.5 * math.log(2 * math.pi)
 laplace = -math.sqrt(2) * x.abs() + math.log(math.sqrt(2) / 2)  # exp(-|x|), scaled to area 1 and variance 1
 beside(
     plotting.curves({"standard normal": log_p.exp(), "exp(-|x|), variance 1": laplace.exp()}, x=x, xlabel="x", ylabel="density", size=(4.4, 3.0), alt="The standard normal density beside the two-sided exponential of the same variance, which has a sharper peak"),
-    plotting.curves({"standard normal": log_p, "exp(-|x|), variance 1": laplace}, x=x, xlabel="x", ylabel="log density", size=(4.4, 3.0), alt="Their logarithms: a parabola and a tent; at 4 the parabola is lower by about two units"),
+    plotting.curves({"standard normal": log_p, "exp(-|x|), variance 1": laplace}, x=x, xlabel="x", ylabel="log density", size=(4.4, 3.0), alt="Their logarithms: a parabola and a tent; at 4 the parabola is lower by about three units"),
 )  # fmt: skip
 
 
@@ -228,8 +231,8 @@ equation("02.6", inside, torch.special.erf(f64([1.0, 2.0, 3.0]) / math.sqrt(2)))
 # %% [markdown]
 # These three numbers are for **one** dimension. In two, the circle of radius 1 holds 39%, in 784 practically nothing. Section 2 shows it; remember that it is coming.
 #
-# What about far out? Heights of men are close to a bell; take 1.75 m and a standard deviation of 0.07 m as round numbers. A man of 4 m would be 32 standard deviations away. Compare with a **heavy-tailed** law: Student's law
-# with three degrees of freedom, scaled to the *same* mean and the *same* standard deviation. In the middle you would hardly tell them apart. How many of four billion men would be taller than 4 m under each?
+# What about far out? Heights of men are close to a bell; take 1.75 m and a standard deviation of 0.07 m as round numbers. A man of 4 m would be 32 standard deviations away. Compare with a **heavy-tailed** law (*law* is short for probability distribution): Student's law
+# with three degrees of freedom, scaled to the *same* mean and the *same* standard deviation. It is more peaked in the middle, so that less of it lies beyond one standard deviation; at two, the tails are about equally large. How many of four billion men would be taller than 4 m under each?
 
 
 # %% tags=["nbval-check-output"]
@@ -241,7 +244,7 @@ def log10_tail_student(z):
     return torch.log10(0.5 - (torch.atan(z) + z / (1 + z**2)) / math.pi)  # its distribution function, at variance 1
 
 
-z = f64([2.0, 3.0, 5.0, (4.0 - 1.75) / 0.07])
+z = f64([1.0, 2.0, 3.0, 5.0, (4.0 - 1.75) / 0.07])
 for distance, thin, heavy in zip(z, log10_tail_normal(z), log10_tail_student(z), strict=True):
     print(f"{distance:6.3f} standard deviations: log10 P = {thin:8.3f} normal, {heavy:6.3f} Student")
 print(
@@ -295,7 +298,7 @@ beside(
 
 
 # %% [markdown]
-# In fact the bell is the *only* law that is both independent along the axes and the same from every side (Herschel 1850, Maxwell 1860). That is the best answer to "why the square".
+# In fact the bell is, up to its width, the *only* law with a density that is both independent along the axes and the same from every side (Herschel 1850, Maxwell 1860). That is the best answer to "why the square".
 #
 # <details><summary>Proof of Herschel and Maxwell's fact (for smooth, positive, symmetric densities)</summary>
 #
@@ -321,12 +324,13 @@ equation("02.8", counted, 1 - torch.exp(-(f64([1.0, 2.0, 3.0]) ** 2) / 2), rtol=
 # So the "one standard deviation" circle (and later ellipse) of a plot in the plane contains 39% of the points, the second 86%, the third 99%. The 68% are what you get when you look at *one coordinate* and ignore the other: a vertical strip, not a disc.
 
 # %%
+in_circle, in_strip = (float((size <= 1).double().mean()) for size in (e.norm(dim=1), e[:, 0].abs()))  # of all e
 shown = e[:1500]
 near = shown.norm(dim=1) <= 1
 strip = ~near & (shown[:, 0].abs() <= 1)
 groups = {
-    f"in the unit circle ({100 * float(near.double().mean()):.0f} %)": shown[near],
-    f"only |e₁| ≤ 1 (another {100 * float(strip.double().mean()):.0f} %)": shown[strip],
+    f"in the unit circle ({100 * in_circle:.0f} %)": shown[near],
+    f"only |e₁| ≤ 1 (another {100 * in_strip - 100 * in_circle:.0f} %)": shown[strip],
     "outside both": shown[~near & ~strip],
 }
 plotting.scatter(
@@ -357,7 +361,7 @@ equation("02.9", torch.stack(measured), f64([2.0, 10.0, 784.0, 4.0, 20.0]), rtol
 
 
 # %% [markdown]
-# Relative to its mean $d$, the squared length spreads by $\sqrt{2d}/d=\sqrt{2/d}$: less and less. Take the root: the length is $\sqrt d$, give or take about 0.7 *in every dimension* (a change of $\sqrt{2d}$ in the square is a change of $\sqrt{2d}/(2\sqrt d)=1/\sqrt2$ in the length). The exact mean
+# Relative to its mean $d$, the squared length spreads by $\sqrt{2d}/d=\sqrt{2/d}$: less and less. Take the root: the length is $\sqrt d$, give or take about 0.7, *however large $d$ is* (0.6 at $d=1$; a change of $\sqrt{2d}$ in the square is a change of $\sqrt{2d}/(2\sqrt d)=1/\sqrt2$ in the length). The exact mean
 # of the length is a quotient of Gamma functions, and from $d=10$ on the root on the right is within 0.1% of it:
 #
 # $$\mathbb E\lVert e\rVert=\sqrt2\;\frac{\Gamma\bigl(\frac{d+1}2\bigr)}{\Gamma\bigl(\frac d2\bigr)}\;\approx\;\sqrt{d-\tfrac12}. \tag{02.10}$$
@@ -373,10 +377,14 @@ d = f64([float(d) for d in dims])
 by_gamma = math.sqrt(2) * torch.exp(torch.lgamma((d + 1) / 2) - torch.lgamma(d / 2))
 lengths = torch.stack([s.sqrt().mean() for s in squared.values()])
 for k, n in enumerate(dims):
-    within = float((squared[n].sqrt() / math.sqrt(n) - 1).abs().lt(0.1).double().mean())
+    ratio = squared[n].sqrt() / math.sqrt(n) - 1
+    ten, five = (100 * float((ratio.abs() < near).double().mean()) for near in (0.1, 0.05))
     print(
-        f"d = {n:3d}: length {lengths[k]:.3f}, spread {float(squared[n].sqrt().std()):.3f}, within 10 % of sqrt(d): {100 * within:.1f} %"
+        f"d = {n:3d}: length {lengths[k]:.3f}, spread {float(squared[n].sqrt().std()):.3f}, within 10 % of sqrt(d): {ten:.1f} %, within 5 %: {five:.1f} %"
     )
+off = ((d[2:] - 0.5).sqrt() / by_gamma[2:] - 1).abs().max()
+print(f"from d = 10 on, the root is off by at most {100 * float(off):.3f} %")
+assert off < 1e-3
 equation("02.10", (lengths, by_gamma[2:]), (by_gamma, (d[2:] - 0.5).sqrt()), rtol=5e-3)
 
 
@@ -388,8 +396,8 @@ plotting.histograms(
 
 
 # %% [markdown]
-# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, a point within a few per cent of a sphere of radius 28.
-# This is why notebook 05 walks *on the sphere* when it interpolates between two noises, and why the most probable picture (the peak) is typically not a *typical* picture.
+# The density is highest at the origin, and the origin is empty. Both are true. Density is probability *per volume*, and near the origin there is no volume: the shell at radius $r$ has $r^{d-1}$ of it. A noise image of 28 x 28 pixels is, practically always, within 10% of a sphere of radius 28, and 95 times in 100 within 5% (the row for $d=784$).
+# This is why notebook 05 walks *on the sphere* when it interpolates between two noises, and why the picture of highest density (the peak) is typically not a *typical* picture.
 #
 # <details><summary><b>Question.</b> Two independent noise images: how far apart are they? And what is the angle between them?</summary>
 #
@@ -458,15 +466,15 @@ beside(
 
 
 # %% [markdown]
-# A linear map takes circles to ellipses, always. The columns of $A$ are what becomes of the two unit vectors: they lie *on* the ellipse, but they are generally not its axes.
+# A linear map takes circles to ellipses (to a segment, if it is flat, that is, singular). The columns of $A$ are what becomes of the two unit vectors: drawn from the centre $m$, they end *on* the ellipse, but they are generally not its axes.
 #
 # **Turn it yourself.** The explorer keeps the noise points fixed while you change $A$ and $m$. Try these, and predict before you move:
 #
-# 1. Only $A_{11}$ and $A_{22}$ different from 0. What is the ellipse's shape, and what is the covariance?
+# 1. Only $A_{11}$ and $A_{22}$ different from 0. What is the ellipse's shape, and what is the covariance (the mean product of the two coordinates' deviations; section 4)?
 # 2. Make the second column equal to the first. What happens to the cloud, and to the determinant?
 # 3. Set $A=\begin{pmatrix}0&-1\\1&0\end{pmatrix}$. What happens to the points, and what to the Gaussian?
 # 4. Leave $A$ alone and move "turn the noise". Which numbers in the table stay the same to the last digit?
-# 5. Can you change how many of the points lie inside the inner ellipse (last row)?
+# 5. Can you change how many of the points lie inside the inner ellipse? (The last row counts how many noises are in the unit circle.)
 
 # %%
 affine_gaussian()
@@ -477,9 +485,9 @@ affine_gaussian()
 #
 # 1. An ellipse along the axes, covariance 0: the coordinates use separate noises.
 # 2. Both noises push in the same direction: the cloud collapses onto a line, the determinant is 0. It is still a Gaussian; it just has no density in the plane.
-# 3. The points turn by 90 degrees, and the covariance is still the identity: the round Gaussian does not notice a turn.
-# 4. The whole column of derived numbers. The points move along the ellipse, the law stays. That is the subject of section 4.
-# 5. No: a point is inside the inner ellipse exactly if its noise is inside the unit circle. It is (02.8), the 39%, for every Gaussian in the plane.
+# 3. The points turn by 90 degrees, and nothing else changes, the variances are still 1 and the covariance 0: the round Gaussian does not notice a turn.
+# 4. The column *m and A Aᵀ*, and the last row. The points move along the ellipse, the law stays. That is the subject of section 4.
+# 5. No, as long as $A$ can be inverted: a point is inside the inner ellipse exactly if its noise is inside the unit circle. It is (02.8), the 39%, for every Gaussian in the plane that has a density there. (A flat $A$ makes the ellipse a segment, and it holds 68%: one dimension again.)
 # </details>
 #
 # ### The density, where there is one
@@ -564,12 +572,12 @@ print(
 #
 # Given a covariance $\Sigma$, how do you find *some* map? Two recipes are in use.
 #
-# * **Cholesky** writes $\Sigma=LL^\top$ with $L$ lower triangular. Fast, but the usual algorithm divides by the diagonal as it goes, so it needs full rank: as soon as one direction has no spread, it stops (see the last lines above), or, by rounding, returns garbage.
+# * **Cholesky** writes $\Sigma=LL^\top$ with $L$ lower triangular. Fast, but the usual algorithm divides by the diagonal as it goes, so it needs full rank: as soon as one direction has no spread, it stops (see the last lines above) or gets through by the luck of rounding: you cannot rely on it.
 # * **The eigendecomposition** always works. A covariance is symmetric, and for every $u$: $u^\top\Sigma u=\operatorname{Var}(u^\top x)\ge0$. So (spectral theorem) $\Sigma=V\Lambda V^\top$ with $V$ orthogonal and eigenvalues $\lambda_i\ge0$. Take their roots:
 #
 # $$A=V\Lambda^{1/2}V^\top\quad\Longrightarrow\quad AA^\top=V\Lambda^{1/2}\,V^\top V\,\Lambda^{1/2}V^\top=V\Lambda V^\top=\Sigma. \tag{02.15}$$
 #
-# $A=V\Lambda^{1/2}$ alone would do as well (it is the same times a rotation). The columns of $V$ are the axes of the ellipse, the $\sqrt{\lambda_i}$ its half-lengths, the standard deviations along the axes. Where $\lambda_i=0$ there is no spread along that axis, and $\sqrt0$ is no problem. Checked on a covariance of rank 2 in three dimensions:
+# $A=V\Lambda^{1/2}$ alone would do as well (it is the same times an orthogonal matrix). The columns of $V$ are the axes of the ellipse, the $\sqrt{\lambda_i}$ its half-lengths, the standard deviations along the axes. Where $\lambda_i=0$ there is no spread along that axis, and $\sqrt0$ is no problem. Checked on a covariance of rank 2 in three dimensions:
 
 # %% tags=["nbval-check-output"]
 cov = draw(3, 2, seed=10) @ draw(3, 2, seed=10).T  # 3 x 3, rank 2
@@ -589,7 +597,7 @@ equation("02.15", root @ root.T, cov)
 #
 # <details><summary>Proof</summary>
 #
-# Let $x=Ae+m$ with $A$ of size $d\times k$. If $k<d$, append columns of zeros to $A$ and new noises to $e$: neither $Ae$ nor $AA^\top$ changes. So let $k\ge d$. The singular value decomposition writes $A=W\,[\,D\;\;0\,]\,Z^\top$ with $W$ ($d\times d$) and $Z$ ($k\times k$) orthogonal, and $D$ diagonal with entries $\ge0$. Then
+# Let $x=Ae+m$ with $A$ of size $d\times k$. If $k\lt d$, append columns of zeros to $A$ and new noises to $e$: neither $Ae$ nor $AA^\top$ changes. So let $k\ge d$. The singular value decomposition writes $A=W\,[\,D\;\;0\,]\,Z^\top$ with $W$ ($d\times d$) and $Z$ ($k\times k$) orthogonal, and $D$ diagonal with entries $\ge0$. Then
 #
 # * $Z^\top e$ is standard noise in $\mathbb R^k$ (turning does not change the law of $e$), and $[D\;\;0]$ uses its first $d$ coordinates only: so $Ae$ has the law of $WDe'$, with $e'$ standard noise in $\mathbb R^d$;
 # * $W^\top e''$ is standard noise if $e''$ is. So $WDe'$ has the law of $WDW^\top e''$.
@@ -644,11 +652,11 @@ equation("02.16", general, per_pixel.sum(1))
 
 
 # %% [markdown]
-# A general Gaussian on pictures of 784 pixels has 784 means and $784\cdot785/2=307{,}720$ different entries in its covariance. A spherical one has one number for the width. When the course writes $q(x_t\mid x_0)=N(\alpha_tx_0,\sigma_t^2I)$, it means $x_t=\alpha_tx_0+\sigma_te$: the map $\sigma_tI$, the translation $\alpha_tx_0$. You can already read every formula of notebook 03.
+# A general Gaussian on pictures of 784 pixels has 784 means and $784\cdot785/2=307{,}720$ different entries in its covariance. A spherical one has one number for the width. When the course writes $q(x_t\mid x_0)=N(\alpha_tx_0,\sigma_t^2I)$, it means, with two numbers $\alpha_t$ and $\sigma_t$ for each time $t$, $x_t=\alpha_tx_0+\sigma_te$: the map $\sigma_tI$, the translation $\alpha_tx_0$. You can already read every formula of notebook 03.
 #
 # <details><summary><b>Question.</b> Is A = sigma R, with R a rotation, spherical too? And is "spherical" the same as "independent coordinates"?</summary>
 #
-# Yes: $(\sigma R)(\sigma R)^\top=\sigma^2I$. No: independent coordinates may have different widths, $\Sigma=\operatorname{diag}(\sigma_1^2,\dots,\sigma_d^2)$, an ellipse along the axes. In that case turning the coordinate system makes them dependent. Only the spherical one stays independent in every coordinate system.
+# Yes: $(\sigma R)(\sigma R)^\top=\sigma^2I$. No: independent coordinates may have different widths, $\Sigma=\operatorname{diag}(\sigma_1^2,\dots,\sigma_d^2)$, an ellipse along the axes. In that case turning the coordinate system makes them, in general, dependent. Only the spherical one stays independent in every coordinate system.
 # </details>
 
 # %% [markdown]
@@ -674,7 +682,7 @@ equation("02.17", x @ A.T + m, compose(A, m, Gaussian(B, b)).sample(e))
 # %% [markdown]
 # In moments: $N(\mu,\Sigma)$ becomes $N(A\mu+m,\;A\Sigma A^\top)$. A number that scales a picture scales its standard deviation, and its variance by the *square*.
 #
-# Three things you get for free. **Some of the coordinates** of a Gaussian are a Gaussian: let $A$ pick rows of the identity. **Every projection** $u^\top x$ is a Gaussian on the line, with variance $u^\top\Sigma u$: let $A$ be the row $u^\top$. And every invertible Gaussian can be **whitened**, back to standard noise: let $A$ be $\Sigma^{-1/2}$.
+# Three things you get for free. **Some of the coordinates** of a Gaussian are a Gaussian: let $A$ pick rows of the identity. **Every projection** $u^\top x$ is a Gaussian on the line, with variance $u^\top\Sigma u$: let $A$ be the row $u^\top$. And every Gaussian with an invertible covariance $\Sigma=V\Lambda V^\top$ can be **whitened**, back to standard noise: let $A=\Sigma^{-1/2}=V\Lambda^{-1/2}V^\top$ and $m=-A\mu$.
 #
 # <details><summary><b>Question.</b> In which order do the maps multiply if you first turn, then stretch, then turn back? And is the order important for the mean?</summary>
 #
@@ -719,7 +727,8 @@ equation("02.18", (sums.mean(0), torch.cov(sums.T)), (m + b, A @ A.T + B @ B.T),
 
 
 # %% [markdown]
-# **Independent** is essential. $x+x=2x$ has variance $4\sigma^2$, the sum of two independent draws $2\sigma^2$. In general $\operatorname{Cov}(x+y)=\operatorname{Cov}(x)+\operatorname{Cov}(y)+\operatorname{Cov}(x,y)+\operatorname{Cov}(x,y)^\top$.
+# **Independent** is essential. $x+x=2x$ has variance $4\sigma^2$, the sum of two independent draws $2\sigma^2$. In general $\operatorname{Cov}(x+y)=\operatorname{Cov}(x)+\operatorname{Cov}(y)+\operatorname{Cov}(x,y)+\operatorname{Cov}(x,y)^\top$,
+# where $\operatorname{Cov}(x,y)=\mathbb E\bigl[(x-\mathbb Ex)(y-\mathbb Ey)^\top\bigr]$, for $x\in\mathbb R^d$ and $y\in\mathbb R^n$ a $d\times n$ matrix. It is linear in each argument, $\operatorname{Cov}(Bx,y)=B\operatorname{Cov}(x,y)$ and $\operatorname{Cov}(x,By)=\operatorname{Cov}(x,y)B^\top$, and $\operatorname{Cov}(x,x)=\operatorname{Cov}(x)$. If it is 0, $x$ and $y$ are called *uncorrelated*.
 #
 # **A sum is not a mixture.** To *add*, you draw from both and add the numbers. To *mix*, you toss a coin and draw from one of the two; the other is never drawn. "The sum of two densities" is (up to a half) the mixture's density, not the density of the sum. Look at the number of heaps:
 
@@ -848,11 +857,11 @@ equation("02.22", summed, chain(prior, step, Q).log_density(at).exp())
 
 
 # %% [markdown]
-# A noising process is this, over and over, with $A$ a number below 1 and $Q$ a multiple of $I$. A thousand steps are a thousand affine maps, and composed they are *one*: this is why notebook 03 can jump from the clean picture to any time at once. (Pixel flips could do that too; but there two steps were not a step of the same kind with other numbers. Here they are.)
+# A noising process is this, over and over, with $A$ a number, at most 1, and $Q$ a multiple of $I$. A thousand steps are a thousand affine maps, and composed they are *one*: this is why notebook 03 can jump from the clean picture to any time at once. (Pixel flips could do that too; but there two steps were not a step of the same kind with other numbers. Here they are.)
 #
 # <details><summary><b>Question.</b> Ten planks are cut, each to match the one before. Ten others are each cut to match the first. How long is the last plank of either kind?</summary>
 #
-# Matching the one before, the wobbles pile up: the $n$-th copy has variance $\sigma^2+n\tau^2$. Matching the first, every copy has $\sigma^2+\tau^2$. Chains of samples drift, a random walk. Every carpenter knows it; so does every diffusion.
+# Matching the one before, the wobbles pile up: the $n$-th copy has variance $\sigma^2+n\tau^2$, so the tenth $\sigma^2+10\,\tau^2$. Matching the first, every copy has $\sigma^2+\tau^2$. The mean is $\mu$ in both cases. Chains of samples drift, a random walk. Every carpenter knows it; so does every diffusion.
 # </details>
 
 # %% [markdown]
@@ -902,7 +911,7 @@ print("same mean and covariance:", torch.allclose(law.cov, short.cov) and torch.
 
 # %% tags=["exercise-02.5"]
 def root_of(cov: Tensor) -> Tensor:
-    """Return a square map A, (d, d), with A A^T = cov, in the dtype of cov.
+    """Return a square map A, (d, d), of real numbers, with A A^T = cov.
 
     cov  a covariance (d, d): symmetric, eigenvalues not negative (but for rounding), some perhaps 0; its entries may be tiny or large
     """
@@ -980,7 +989,7 @@ for name, v in {"± u": torch.where(coin, u, -u), "independent": draw(400_000, s
 #
 # $$r=(x-\mu)-G\,(y-\mu)=(I-G)(x-\mu)-G\cdot\text{noise},\qquad G=\Sigma\,(\Sigma+Q)^{-1}. \tag{02.24}$$
 #
-# The matrix $G$, the **gain**, is chosen to make $r$ and $y$ uncorrelated. Look: $\operatorname{Cov}(r,y)=\operatorname{Cov}(x,y)-G\operatorname{Cov}(y)=\Sigma-G\,(\Sigma+Q)$, and this is 0 for exactly the $G$ above. Both $r$ and $y$ are affine maps of the same noises (those of $x$ and of the observation), so they are *jointly* Gaussian; being uncorrelated, they are **independent**. What remains is independent of what was seen. The check: $G\operatorname{Cov}(y)$ with measured covariances against the measured $\operatorname{Cov}(x,y)$.
+# The matrix $G$, the **gain**, is chosen to make $r$ and $y$ uncorrelated. Look: $\operatorname{Cov}(x,y)=\operatorname{Cov}(x,\,x+\text{noise})=\operatorname{Cov}(x,x)+0=\Sigma$ and, by (b), $\operatorname{Cov}(y)=\Sigma+Q$, which has to be invertible. So $\operatorname{Cov}(r,y)=\operatorname{Cov}(x,y)-G\operatorname{Cov}(y)=\Sigma-G\,(\Sigma+Q)$, and this is 0 for exactly the $G$ above. Both $r$ and $y$ are affine maps of the same noises (those of $x$ and of the observation), so they are *jointly* Gaussian; being uncorrelated, they are **independent**. What remains is independent of what was seen. The check: $G\operatorname{Cov}(y)$ with measured covariances against the measured $\operatorname{Cov}(x,y)$.
 
 # %% tags=["nbval-check-output"]
 mu, cov, Q = f64([0.5, -0.5]), f64([[1.2, 0.5], [0.5, 0.8]]), f64([[0.5, 0.2], [0.2, 0.6]])
@@ -1001,7 +1010,7 @@ equation(
 #
 # $x=\mu+G(y-\mu)+r$.
 #
-# Seeing $y$ fixes the middle and tells nothing about $r$. So given $y$, $x$ is Gaussian, with mean $\mu+G(y-\mu)$ and the covariance of $r$:
+# Seeing $y$ fixes the middle and tells nothing about $r$; and $r$ has mean 0. So given $y$, $x$ is Gaussian, with mean $\mu+G(y-\mu)$ and the covariance of $r$ (with the $G$ of (02.24), so $\Sigma+Q$ is invertible here, too):
 #
 # $$x\mid y\;\sim\;N\bigl(\mu+G(y-\mu),\;(I-G)\Sigma\bigr). \tag{02.25}$$
 #
@@ -1061,7 +1070,7 @@ equation("02.26", (centre[0], variance[0, 0], variance[0, 0]), (*formula, produc
 # Look how the posterior moves when the observation gets worse. Which of the two does it resemble at the ends?
 
 # %%
-grid = line(-2.5, 7, 400)
+grid = line(-2.5, 10, 500)
 pictures = []
 for noise_std in (0.2, 0.8, 3.0):
     law = condition(Gaussian.spherical(f64([mu1]), s), f64([y1]), f64([[noise_std**2]]))
@@ -1070,12 +1079,12 @@ for noise_std in (0.2, 0.8, 3.0):
         "likelihood of x": normal(grid, y1, noise_std),
         "posterior": normal(grid, law.mean, law.cov[0].sqrt()),
     }
-    pictures.append(plotting.curves(bells, x=grid, xlabel="x", title=f"noise std {noise_std}", size=(3.3, 2.9), alt=f"Prior around 1, likelihood around 2.5 with noise {noise_std}, and the posterior between them, narrower than both"))  # fmt: skip
+    pictures.append(plotting.curves(bells, x=grid, xlabel="x", ylabel="density", title=f"noise std {noise_std}", size=(3.3, 2.9), alt=f"Prior around 1, likelihood around 2.5 with noise {noise_std}, and the posterior between them, narrower than both"))  # fmt: skip
 beside(*pictures)
 
 
 # %% [markdown]
-# **In general** you may see only part of $x$, or a mixture of its coordinates: $y=Hx+\text{noise}$ with an $n\times d$ matrix $H$. The same trick with $\operatorname{Cov}(x,y)=\Sigma H^\top$ and $\operatorname{Cov}(y)=H\Sigma H^\top+Q$ gives
+# **In general** you may see only part of $x$, or a mixture of its coordinates: $y=Hx+\text{noise}$ with an $n\times d$ matrix $H$. The same trick with $\operatorname{Cov}(x,y)=\Sigma H^\top$ and $\operatorname{Cov}(y)=H\Sigma H^\top+Q$, again invertible, gives
 #
 # $$G=\Sigma H^\top(H\Sigma H^\top+Q)^{-1},\qquad x\mid y\sim N\bigl(\mu+G(y-H\mu),\;(I-GH)\Sigma\bigr). \tag{02.27}$$
 #
@@ -1095,7 +1104,7 @@ equation("02.27", by_bayes, by_formula)
 # %% [markdown]
 # <details><summary><b>Question.</b> What do the formulas give for an observation without noise (Q = 0, H = I)? And for infinitely much noise? And if x has no spread at all?</summary>
 #
-# Without noise $G=I$: the mean is $y$, the covariance 0; you know $x$. With enormous noise $G\to0$: you keep the prior. With $\Sigma=0$ the gain is 0 too: you knew before, and no observation changes your mind. If *both* are 0, $G=0\cdot0^{-1}$ has no value: you are certain of two different things. The library refuses.
+# Without noise $G=\Sigma\Sigma^{-1}=I$, if $\Sigma$ can be inverted: the mean is $y$, the covariance 0; you know $x$. With enormous noise $G\to0$: you keep the prior. With $\Sigma=0$ the gain is 0 too: you knew before, and no observation changes your mind. With $Q=0$ and a singular $\Sigma$ the formula has no value, because $\Sigma+Q$ has no inverse; if *both* are 0, you are certain of two things, perhaps different ones. The library refuses.
 # </details>
 #
 # In notebook 03, "prior" will be where the walk from $x_0$ may be at an earlier time, "observation" will be the noisier $x_t$, and the posterior will be called the *bridge*. You now own it.
@@ -1181,7 +1190,7 @@ p_x, q_x = normal(grid, 0.0, 1.0), normal(grid, 1.0, 1.5)
 integrand = p_x * (p_x / q_x).log()
 plotting.curves(
     {"p = N(0, 1)": p_x, "q = N(1, 1.5²)": q_x, "p log(p / q)": integrand}, x=grid, bands={"p log(p / q)": (0 * integrand, integrand)}, xlabel="x",
-    alt="Two bells p and q, and the integrand p log(p/q), positive on the left where p is larger, negative on the right",
+    alt="Two bells p and q, and the integrand p log(p/q), positive between about -2.5 and 0.9, where p is larger, and negative outside",
 )  # fmt: skip
 
 
@@ -1219,7 +1228,7 @@ equation("02.30", extra.mean(), formula, rtol=6e-3)
 # %% tags=["nbval-check-output"]
 narrow, broad = Gaussian.spherical(f64([0.0]), 0.1), Gaussian.spherical(f64([0.0]), 1.0)
 print(f"KL(narrow || wide) = {float(kl(narrow, broad)):.3f} nats: the code wastes words on what never comes")
-print(f"KL(wide || narrow) = {float(kl(broad, narrow)):.3f} nats: what comes has hardly a word")
+print(f"KL(wide || narrow) = {float(kl(broad, narrow)):.3f} nats: what comes has very long words")
 
 
 # %% [markdown]
@@ -1264,7 +1273,7 @@ equation("02.32", (p.log_density(x) - q.log_density(x)).mean(), formula, rtol=6e
 # %% [markdown]
 # <details><summary><b>Question.</b> What is the divergence if p is flat (its covariance is singular), or if q is?</summary>
 #
-# If $q$ is flat, then $p$ produces, with probability 1 (or at least with positive probability), points that $q$ forbids: infinite. If $p$ is flat and $q$ is not, then $\log\det\Sigma_p=-\infty$ and the divergence is infinite again: $p$ is infinitely dense on its plane, so a code for $p$ alone would save infinitely many nats. If both are flat *in the same plane*, it is finite: compare them inside the plane. This is why a noise level of exactly 0 needs care all course long.
+# If $q$ is flat and $p$ does not lie in $q$'s plane, then $p$ produces, with probability 1, points that $q$ forbids: infinite. If $p$ is flat and $q$ is not, then $\log\det\Sigma_p=-\infty$ and the divergence is infinite again: $p$ is infinitely dense on its plane, so a code for $p$ alone would save infinitely many nats. If both are flat *and fill the same plane*, it is finite: compare them inside the plane. If they fill different planes, it is infinite. This is why a noise level of exactly 0 needs care all course long.
 # </details>
 
 # %% [markdown]
@@ -1296,7 +1305,7 @@ check("02.7", kl_spherical)
 def kl_general(mu_p: Tensor, cov_p: Tensor, mu_q: Tensor, cov_q: Tensor) -> Tensor:
     """Return KL(N(mu_p, cov_p) || N(mu_q, cov_q)) in nats, a number.
 
-    mu_p, mu_q  (d,);  cov_p, cov_q  (d, d), both of full rank. Their determinants may be too small for a float32: use
+    mu_p, mu_q  (d,);  cov_p, cov_q  (d, d), both of full rank. Their determinants may be too small even for a float64: use
     torch.logdet or torch.linalg.slogdet, not the logarithm of torch.det.
     """
     ### BEGIN SOLUTION
@@ -1315,7 +1324,7 @@ check("02.8", kl_general)
 #
 # *Add noise to every point of a cloud, and its density is smeared out by a bell: noise on the points is blur on the density.*
 #
-# Property (c) did not need the first plank to be Gaussian. Let $x_0$ have *any* law, with density $p$ (or be any finite set of points), and let $x_t=x_0+\sigma e$. (From notebook 03 on, the noise that is added to a picture is written $\varepsilon$, as in the papers.) Add up all $x_0$ that could have led to $x_t$:
+# Property (c) did not need the first plank to be Gaussian. Let $x_0$ have *any* law, with density $p$ (or be any finite set of points), and let $x_t=x_0+\sigma e$, with noise $e$ that is independent of $x_0$. (From notebook 03 on, the noise that is added to a picture is written $\varepsilon$, as in the papers.) Add up all $x_0$ that could have led to $x_t$:
 #
 # $$p_\sigma(x_t)=\int p(x_0)\;N(x_t;\,x_0,\sigma^2I)\,\mathrm dx_0. \tag{02.33}$$
 #
@@ -1352,11 +1361,11 @@ scrub(
 
 
 # %% [markdown]
-# (Each frame is scaled to its own maximum; in truth the hills get ever lower while they get wider.) Noise erases *fine structure first*: whatever is smaller than $\sigma$ is gone, whatever is larger is still there. For two points at $\pm1$ on the line you can say exactly when the valley between them disappears. It is at $x=0$, and there
+# (Each frame is scaled to its own maximum; in truth the hills get ever lower while they get wider.) Noise erases *fine structure first*: whatever is much smaller than $\sigma$ is gone, whatever is much larger is still there. For two points at $\pm1$ on the line you can say exactly when the valley between them disappears. It is at $x=0$, and there
 #
 # $$p_\sigma''(0)=N(1;\,0,\sigma^2)\;\frac{1-\sigma^2}{\sigma^4}: \tag{02.34}$$
 #
-# a valley (positive) while $\sigma<1$, a hilltop (negative) as soon as $\sigma>1$. (From (02.1), stretched: the second derivative of a bell of width $\sigma$ at distance $u$ from its middle is the bell times $u^2/\sigma^4-1/\sigma^2$; here $u=\pm1$, and each bell weighs one half.)
+# a valley (positive) while $\sigma\lt1$, a hilltop (negative) as soon as $\sigma\gt1$. (From (02.1), stretched: the second derivative of a bell of width $\sigma$ at distance $u$ from its middle is the bell times $u^2/\sigma^4-1/\sigma^2$; here $u=\pm1$, and each bell weighs one half.)
 
 
 # %% tags=["nbval-check-output"]
@@ -1386,7 +1395,7 @@ for s in (0.1, 0.3, 1.0, 2.0):
 
 
 # %% [markdown]
-# **Any data, under enough noise, are nearly a Gaussian cloud**: that is one end of a diffusion model, and the only distribution there that we have to be able to sample. The other end is the data. The explorer shows the points and their density side by side, and a cut through the density; with the arrows ("score") switched on, it shows the direction in which the density grows. They will carry notebook 06.
+# **Any data of bounded size, under enough noise, are nearly a Gaussian cloud**: that is one end of a diffusion model, and the only distribution there that we have to be able to sample. The other end is the data. The explorer shows the points and their density side by side, and a cut through the density; with the arrows ("score") switched on, it shows the direction in which the density grows. They will carry notebook 06.
 
 # %%
 noise_as_convolution()
@@ -1402,7 +1411,7 @@ noise_as_convolution()
 #
 # *A picture of 28 x 28 pixels is one point in a space of 784 dimensions. The digits are a thin, curved dust in it; one Gaussian around them is a balloon.*
 #
-# To generate digits is to sample their density in $\mathbb R^{784}$. How hard can it be? Press the simplest button: random pixels. And, a little less simple: give each pixel its right histogram, by taking each pixel from some training digit, a different one for each pixel. Which of these rows would you call digits?
+# To generate digits is to sample their density in $\mathbb R^{784}$. How hard can it be? Press the simplest button: random pixels. And, a little less simple: give each pixel its right histogram, by taking each pixel from some training digit, chosen afresh for each pixel. Which of these rows would you call digits?
 
 # %%
 train, held_back = digits("train").images, digits("held_back").images
@@ -1452,6 +1461,9 @@ equation("02.35", ((X @ u).mean(0), (X @ u).var(0, correction=0)), (mean @ u, ((
 values, V = torch.linalg.eigh(cov)
 rank = int((values > 1e-10 * values[-1]).sum())
 print(f"rank {rank} of 784; pixels that never change: {int((X.var(0) == 0).sum())}")
+lit = (X > -1).sum(0)  # in how many digits
+rare = X[:, (lit >= 1) & (lit <= 3)]
+print(f"pixels lit in one to three digits: {rare.shape[1]}, rank {int(torch.linalg.matrix_rank(rare - rare.mean(0)))}")
 print(
     "Cholesky:",
     "found" if torch.linalg.cholesky_ex(cov).info == 0 else "refused",
@@ -1464,7 +1476,7 @@ print(
 
 
 # %% [markdown]
-# A singular covariance, in the wild: some pixels at the border are black in every digit. So take the root by eigenvectors, and press the button $x=Ae+m$. One matrix product, no training. What do you expect: digits, noise, something between?
+# A singular covariance, in the wild: some pixels at the border are black in every digit. Eight more directions are lost because some pixels near the border are lit in the same one, two or three digits only, so they depend on each other linearly (second line of the output: 43 such pixels, rank 35). So take the root by eigenvectors, and press the button $x=Ae+m$. One matrix product, no training. What do you expect: digits, noise, something between?
 
 # %%
 fitted = Gaussian.from_moments(mean, cov)
@@ -1477,13 +1489,13 @@ plotting.image_grid(
 
 
 # %% [markdown]
-# Smears. They have the right places, the right softness, strokes of about the right width: everything that *pairs* of pixels know. They are not digits. Measure how far off they are. The Fréchet distance compares two sets of pictures in the features of a small digit classifier (lower is better; notebook 05 takes it apart; its floor here is what two sets of 1,000 real digits get). For the distance, samples are clipped to $[-1,1]$, so that grey values out of range are not what gives them away.
+# Smears. They have the right places, the right softness, strokes of about the right width: everything that covariances know. They are not digits. Measure how far off they are. The Fréchet distance compares two sets of pictures in the features of a small digit classifier (lower is better; notebook 05 takes it apart; its floor here is what two sets of 1,000 real digits get). The samples are judged as drawn, not clipped to $[-1,1]$: clipping would change the mean and the covariance, which are the point here.
 
 # %%
 rows = {
     "random pixels": uniform,
     "each pixel from its histogram": pixelwise,
-    "one Gaussian": smears.clamp(-1, 1),
+    "one Gaussian": smears,
     "real digits (training)": train[:count],
 }
 reference = metrics.digit_features(held_back)
@@ -1497,7 +1509,7 @@ print(f"{'(held-back digits':30s} nearest training digit at {float(nearest(held_
 # %% [markdown]
 # The smears are nearer to the digits than anything random before them, and still far from the floor. And yet, by construction, the mean and the covariance are *right*: all 784 means and all 307,720 covariances. **A shared mean and a shared covariance are not a shared law.** Where is the difference? Not in any pair of pixels' correlation. Look at three other things.
 #
-# *First, single pixels.* Digits are black or white; a Gaussian pixel is anything.
+# *First, single pixels.* Digits are mostly black or white; a Gaussian pixel is anything.
 
 # %%
 middle = {"digits": train[:count, 0, 10:18, 10:18].double(), "one Gaussian": smears[:, 0, 10:18, 10:18].double()}
@@ -1536,9 +1548,9 @@ for name, distances in whitened.items():
 
 
 # %% [markdown]
-# Same mean square, another law: the digits are neither in the shell nor round.
+# Same mean square, another law: the digits are not in the shell (so, whitened, they are not standard noise).
 #
-# *Third, what lies between.* Along a straight line the log of a Gaussian density is a parabola that opens downwards. So the middle between *any* two points $x$, $y$ is more probable than the two are on (geometric) average:
+# *Third, what lies between.* Along a straight line the log of a Gaussian density is a parabola that opens downwards. So the middle between *any* two points $x$, $y$ is of higher density than the two are on (geometric) average, by an amount that is 0 only if $x=y$ (for a $\Sigma$ of full rank, or within the directions that have spread):
 #
 # $$\log p\Bigl(\frac{x+y}2\Bigr)=\frac{\log p(x)+\log p(y)}2+\frac18(x-y)^\top\Sigma^{-1}(x-y). \tag{02.36}$$
 #
@@ -1553,7 +1565,10 @@ for name, distances in whitened.items():
 inside = torch.distributions.MultivariateNormal(torch.zeros(100).double(), torch.diag(widths**2))
 x, y = ((X[k : k + 4] - mean) @ leading for k in (0, 4))
 gain_in_nats = ((x - y).square() / widths**2).sum(1) / 8
-print("the ghost of two digits beats the digits by", [f"{float(g):.1f}" for g in gain_in_nats], "nats")
+print("the ghost of two digits beats the mean of the two by", [f"{float(g):.1f}" for g in gain_in_nats], "nats")
+one, other = ((half - mean) @ leading for half in X.split(4500))
+better = inside.log_prob((one + other) / 2) > torch.maximum(inside.log_prob(one), inside.log_prob(other))
+print(f"it beats both of them in {100 * float(better.double().mean()):.0f} % of {len(better)} pairs")
 equation("02.36", inside.log_prob((x + y) / 2), (inside.log_prob(x) + inside.log_prob(y)) / 2 + gain_in_nats)
 
 
@@ -1566,11 +1581,11 @@ plotting.image_grid(
 
 
 # %% [markdown]
-# A Gaussian believes that two digits laid over each other make a better digit than either. It cannot believe otherwise: its hill has one top. Digits are many thin ridges with nothing between them.
+# A Gaussian believes that two digits laid over each other make a better digit than the two do on average, and nearly always (97% of the pairs in the output above) a better one than either. It cannot believe otherwise: its hill has one top. Digits are many thin ridges with nothing between them.
 #
 # ### What it is good for: property (d)
 #
-# Bad at *drawing* digits, the Gaussian is not bad at *cleaning* them, because cleaning can lean on what is seen. Add noise of standard deviation 1 to digits, $y=x+\sigma e$, and condition the fitted Gaussian on the noisy picture, (02.25) with $Q=\sigma^2I$. Its posterior mean $\hat x=m+G(y-m)$ is one matrix product. Along each eigenvector of $\Sigma$ it keeps the share $\lambda/(\lambda+\sigma^2)$: directions in which digits vary a lot are believed, the others are taken for noise. Look at the middle row before you read on: what does it get right, and what is missing?
+# Bad at *drawing* digits, the Gaussian is not bad at *cleaning* them, because cleaning can lean on what is seen. Add noise of standard deviation 1 to digits, $y=x+\sigma e$, the noise independent of $x$, and condition the fitted Gaussian on the noisy picture, (02.25) with $Q=\sigma^2I$. Its posterior mean $\hat x=m+G(y-m)$ is one matrix product. Along each eigenvector of $\Sigma$ it keeps the share $\lambda/(\lambda+\sigma^2)$: directions in which digits vary a lot are believed, the others are taken for noise. Look at the middle row before you read on: what does it get right, and what is missing?
 
 # %%
 kept = values.clamp(min=0) / (values.clamp(min=0) + 1.0**2)  # the gain along each eigenvector, for sigma = 1
@@ -1589,11 +1604,13 @@ plotting.image_grid(
 
 
 # %% [markdown]
+# It gets place, slant and thickness right. What is missing is a sharp edge and a clean background, because it may only shrink directions, not decide which digit it is.
+#
 # The error of this guess needs no Gaussian digits. The residual's covariance was computed from covariances only, so for *any* law with this mean and this covariance
 #
 # $$\mathbb E\lVert x-\hat x\rVert^2=\operatorname{tr}\bigl((I-G)\Sigma\bigr)=\sum_i\frac{\lambda_i\,\sigma^2}{\lambda_i+\sigma^2}. \tag{02.37}$$
 #
-# (The trace is the sum of the eigenvalues; those of $(I-G)\Sigma$ are $\bigl(1-\frac{\lambda}{\lambda+\sigma^2}\bigr)\lambda$.) It is the best that an *affine* denoiser can do (Wiener). The check noises all training digits and measures.
+# (The trace is the sum of the eigenvalues; those of $(I-G)\Sigma$ are $\bigl(1-\frac{\lambda}{\lambda+\sigma^2}\bigr)\lambda$.) It is the best that an *affine* denoiser can do (Wiener): since the residual is uncorrelated with $y$ and has mean 0, any other affine guess adds to the error the mean square of an affine function of $y$. The check noises all training digits and measures.
 
 # %% tags=["nbval-check-output"]
 errors = [
@@ -1608,11 +1625,11 @@ equation("02.37", measured, (values.clamp(min=0) * (1 - kept)).sum(), rtol=5e-3)
 
 
 # %% [markdown]
-# So the same two moments make a hopeless painter and a decent cleaner. Keep the second talent in mind: at the end of this page it will be all we need.
+# So the same two moments make a hopeless painter and a decent cleaner. Keep the second talent, cleaning, in mind: with a cleaner that is not affine, it will draw at the end of this page.
 #
 # ### More Gaussians?
 #
-# Give each of the ten kinds its own Gaussian, and toss a ten-sided coin: a mixture.
+# Give each of the ten kinds its own Gaussian, and toss a ten-sided coin (here: take exactly 100 of each): a mixture.
 
 # %%
 labels = digits("train").labels
@@ -1626,7 +1643,7 @@ plotting.image_grid(to_unit(ten[::100]), ncols=10, titles=list("0123456789"), al
 
 
 # %%
-rows = {"one Gaussian": smears.clamp(-1, 1), "ten Gaussians": ten.clamp(-1, 1), "real digits (training)": train[:count]}
+rows = {"one Gaussian": smears, "ten Gaussians": ten, "real digits (training)": train[:count]}
 for name, images in rows.items():
     print(f"{name:30s} Fréchet distance {metrics.frechet_distance(metrics.digit_features(images), reference):6.2f}")
 
@@ -1638,7 +1655,7 @@ for name, images in rows.items():
 #
 # Here is the idea of the whole course, on the smallest data set there is: two points, $x_0=\pm1$, equally likely, on the line. One Gaussian with their moments is $N(0,1)$, a smear over both. Instead, walk: noise them little by little, and *undo* the noise little by little, every undoing step a draw from a Gaussian.
 #
-# Let $x_s=x_0+\sigma_se$ and, later, $x_t=x_s+\sqrt{\sigma_t^2-\sigma_s^2}\;e'$, with $\sigma_s<\sigma_t$. Going back means to draw from the law of $x_s$ given $x_t$; write $q(x_s\mid x_t)$ for it. Bayes' rule (02.23), for densities:
+# Let $s\lt t$ be two times, $x_s=x_0+\sigma_se$ and, later, $x_t=x_s+\sqrt{\sigma_t^2-\sigma_s^2}\;e'$, with $\sigma_s\lt\sigma_t$ and fresh, independent noises. Going back means to draw from the law of $x_s$ given $x_t$; write $q(x_s\mid x_t)$ for it. Bayes' rule (02.23), for densities:
 #
 # $$q(x_s\mid x_t)=\frac{p_{\sigma_s}(x_s)\;N\bigl(x_t;\,x_s,\,\sigma_t^2-\sigma_s^2\bigr)}{p_{\sigma_t}(x_t)}. \tag{02.38}$$
 #
@@ -1679,7 +1696,7 @@ def step_back(sigma_s, sigma_t=1.0):
 pictures, shown = [], slice(1000, 3001)
 for sigma_s in (0.2, 0.6, 0.9):
     back, twin = step_back(sigma_s)
-    pictures.append(plotting.curves({"q(x_s | x_t)": back[shown], "Gaussian": twin[shown]}, x=grid[shown], xlabel="x_s", title=f"from sigma 1 back to {sigma_s}", size=(3.3, 2.9), alt=f"Reverse law from sigma 1 to {sigma_s}, and the Gaussian with its moments"))  # fmt: skip
+    pictures.append(plotting.curves({"q(x_s | x_t)": back[shown], "Gaussian": twin[shown]}, x=grid[shown], xlabel="x_s", ylabel="density", title=f"from sigma 1 back to {sigma_s}", size=(3.3, 2.9), alt=f"Reverse law from sigma 1 to {sigma_s}, and the Gaussian with its moments"))  # fmt: skip
 beside(*pictures)
 
 
@@ -1702,11 +1719,11 @@ for sigma_s in (0.2, 0.4, 0.6, 0.8, 0.9, 0.97):
 
 
 # %% tags=["nbval-check-output"]
-def gaussian_step(x_t, sigma_s, sigma_t, points, shares):
-    """Mean and standard deviation of one step back from each of x_t, (N,), for data `points` with `shares`, (K,)."""
+def gaussian_step(x_t, sigma_s, sigma_t, points, shares, doubt=1.0):
+    """Mean and std of one step back from each of x_t, (N,), for data `points` with `shares`, (K,); `doubt` weighs v0_hat."""
     which = torch.softmax(shares.log() - 0.5 * ((x_t[:, None] - points) / sigma_t) ** 2, dim=1)
     x0_hat = which @ points
-    v0_hat, G = which @ points**2 - x0_hat**2, (sigma_s / sigma_t) ** 2
+    v0_hat, G = doubt * (which @ points**2 - x0_hat**2), (sigma_s / sigma_t) ** 2
     return x0_hat + G * (x_t - x0_hat), ((1 - G) * sigma_s**2 + (1 - G) ** 2 * v0_hat.clamp(min=0)).sqrt()
 
 
@@ -1724,19 +1741,19 @@ equation("02.39", (step_mean, step_std**2), (centre, variance[0]))
 points, shares = f64([-2.0, -1.4, 0.0, 0.4, 2.0]), f64([0.30, 0.10, 0.25, 0.05, 0.30])
 
 
-def walk_back(n, count=100_000):
+def walk_back(n, count=100_000, doubt=1.0):
     levels = torch.logspace(math.log10(5.0), math.log10(0.01), n + 1, dtype=torch.float64)
     middle = shares @ points
     x = middle + (shares @ (points - middle) ** 2 + 25).sqrt() * draw(count, seed=60)
     for k in range(n):
-        mean, std = gaussian_step(x, levels[k + 1], levels[k], points, shares)
+        mean, std = gaussian_step(x, levels[k + 1], levels[k], points, shares, doubt)
         x = mean + std * draw(count, seed=61 + k)
     return x
 
 
 # %%
 walks = {n: walk_back(n) for n in (1, 3, 10, 30, 100)}
-beside(*[plotting.histograms({"samples": x}, limits=(-3, 3), bins=120, title=f"{n} step{'s' if n > 1 else ''}", xlabel="x", size=(2.8, 2.8), alt=f"Samples after {n} Gaussian steps back from noise") for n, x in walks.items() if n != 30])  # fmt: skip
+beside(*[plotting.histograms({"samples": x}, limits=(-5, 5), bins=200, title=f"{n} step{'s' if n > 1 else ''}", xlabel="x", size=(2.8, 2.8), alt=f"Samples after {n} Gaussian step{'s' if n > 1 else ''} back from noise") for n, x in walks.items() if n != 30])  # fmt: skip
 
 
 # %%
@@ -1762,6 +1779,11 @@ for n, x in walks.items():
         f"{n:3d} Gaussian step{'s' if n > 1 else ' '}: {100 * float(close):5.1f} % within 0.05 of a data point, {100 * wrong_share(x):4.1f} % at the wrong one; mean {float(x.mean()):.1f}, variance {float(x.var()):.1f}"
     )
 print(f"100,000 draws from the data: {100 * by_chance:.1f} % at the wrong one, by chance")
+without = {n: wrong_share(walk_back(n, doubt=0.0)) for n in (10, 30, 100)}
+print(
+    "with v0_hat left out: "
+    + ", ".join(f"{n} steps {100 * share:.1f} % at the wrong one" for n, share in without.items())
+)
 
 
 # %% [markdown]
@@ -1769,7 +1791,7 @@ print(f"100,000 draws from the data: {100 * by_chance:.1f} % at the wrong one, b
 #
 # <details><summary><b>Question.</b> Property (a) says that affine maps of Gaussians are Gaussians, and (c) that chains of Gaussians are. Why is the result of the last walk not a Gaussian?</summary>
 #
-# Because the mean of a step is not an *affine* function of $x_t$. It contains $\hat x_0$, the guess of what was there before the noise, which bends with $x_t$. That guess, and nothing else, carries the shape of the data, a little in each step. For digits nobody can write it down, but it is a conditional mean, and notebook 01 showed that whoever minimises a squared error learns the conditional mean. There the network will come in.
+# Because the mean of a step is not an *affine* function of $x_t$, and its width is not the same for every $x_t$. Both contain what is known of the data: $\hat x_0$, the guess of what was there before the noise, which bends with $x_t$, and its uncertainty $\hat v_0$. (The smaller the steps, the less $\hat v_0$ matters: see the last line of the output.) For the law *behind* the digits nobody can write this guess down. But it is a conditional mean, and notebook 01 showed that whoever minimises a squared error learns the conditional mean. There the network will come in.
 # </details>
 #
 # ## What we can do now, and what still hurts
@@ -1789,7 +1811,7 @@ print(f"100,000 draws from the data: {100 * by_chance:.1f} % at the wrong one, b
 # **What still hurts**
 #
 # * *How much noise, and when?* In the walk above we just added noise, and the numbers grew: at $\sigma=5$ a pixel is no longer between $-1$ and 1, and a network dislikes that. Could we shrink while we add, so that the size stays the same? Which sequence of steps is good?
-# * *The way back could be computed because the data were five points.* Given $x_0$, the step back is property (d), for pictures too. That, and the schedule, is notebook 03.
+# * *The way back could be computed because the data themselves were the five points.* For the 9,000 training digits the same sum can be computed, and brings back copies of them; for the law behind the digits it cannot be written down. Given $x_0$, the step back is property (d), for pictures too. That, and the schedule, is notebook 03.
 # * *What does a chain of wrong guesses cost, in nats?* That is notebook 04, and property (f) is its currency.
 #
 # **References**

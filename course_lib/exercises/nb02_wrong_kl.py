@@ -1,4 +1,4 @@
-"""Plausible wrong answers to exercises 02.5 to 02.8, each with a hint that says what to think about."""
+"""Plausible wrong answers to exercises 02.7 and 02.8, each with a hint that says what to think about."""
 
 from __future__ import annotations
 
@@ -9,267 +9,6 @@ import torch
 from torch import Tensor
 
 from .contract import Mutant
-
-Pair = tuple[Tensor, Tensor]
-
-# --------------------------------------------------------------------------------------------------- 02.5 square root
-
-
-def _by_eigen(root: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def root_of(cov: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(cov)
-        return root(values.clamp(min=0), vectors)
-
-    return root_of
-
-
-def _jitter(size: float) -> Callable[[Tensor], Tensor]:
-    return lambda cov: torch.linalg.cholesky(cov + size * torch.eye(len(cov), dtype=cov.dtype))
-
-
-FLAT = "no spread in the last direction"
-
-ROOT = (
-    Mutant(
-        lambda cov: torch.linalg.cholesky(cov),
-        "Right where the rank is full. Where a direction has no spread, Cholesky's algorithm divides by 0: which "
-        "decomposition of a symmetric matrix always exists?",
-        agrees_on=("one dimension", "full rank", "diagonal", "the identity", "a very narrow Gaussian"),
-    ),
-    Mutant(
-        lambda cov: torch.linalg.cholesky(cov).T.clone(),
-        "The factor is transposed: R^T R = cov is not R R^T = cov. And it exists for full rank only.",
-        agrees_on=("one dimension", "diagonal", "the identity"),
-    ),
-    Mutant(
-        _jitter(1e-6),
-        "A bit of extra variance makes Cholesky run, but it is the root of another covariance. How much is 1e-6 "
-        "beside a very narrow Gaussian?",
-    ),
-    Mutant(
-        _jitter(1e-8),
-        "The extra 1e-8 on the diagonal is not harmless: it gives the flat direction a spread, and is a percent of a "
-        "variance of 1e-6. Find a root that needs no help.",
-    ),
-    *(
-        Mutant(
-            _jitter(size),
-            f"A bit of extra variance makes Cholesky run, but {size:g} is a lot beside a narrow Gaussian, and flat "
-            "directions get a spread. Find a root that needs no help.",
-        )
-        for size in (1e-3, 1e-4, 1e-5)
-    ),
-    Mutant(
-        lambda cov: cov.abs().sqrt(),
-        "The root of a matrix is not the root of its entries, with or without their signs: see what your A A^T is.",
-        agrees_on=("one dimension", "diagonal", "the identity"),
-    ),
-    Mutant(
-        lambda cov: cov.sqrt(),
-        "The root of a matrix is not the root of its entries. Along which axes does the matrix become a list "
-        "of numbers?",
-        agrees_on=("one dimension", "diagonal", "the identity"),
-    ),
-    Mutant(
-        lambda cov: torch.diag(cov.diagonal().sqrt()),
-        "These are the standard deviations of the coordinates. A A^T has lost the correlations.",
-        agrees_on=("one dimension", "diagonal", "the identity"),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: vectors * values),
-        "A A^T is now the square of cov: the eigenvalues are variances. What do you take of a variance to "
-        "get a length?",
-        agrees_on=("the identity",),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: values.sqrt()[:, None] * vectors),
-        "The eigenvectors are the columns, and each column has its own length. You scaled the rows.",
-        agrees_on=("one dimension", "the identity"),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: vectors.T * values.sqrt()),
-        "eigh returns eigenvectors as columns, not rows: with the transpose, A A^T is V^T Lambda V.",
-        agrees_on=("one dimension", "the identity"),
-    ),
-    Mutant(
-        lambda cov: (lambda values, vectors: vectors * values.sqrt())(*torch.linalg.eigh(cov)),
-        "Right up to rounding: an eigenvalue that should be 0 may come out as -1e-17, and its root is nan.",
-        agrees_on=("one dimension", "full rank", "diagonal", "the identity", FLAT),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: vectors / values.clamp(min=1e-30).sqrt()),
-        "This map goes the other way: it whitens, x to noise. Multiply by the lengths instead of dividing.",
-        agrees_on=("the identity",),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: vectors * values.sqrt().sqrt()),
-        "One root too many: A A^T is the square root of cov.",
-        agrees_on=("the identity",),
-    ),
-    Mutant(
-        _by_eigen(lambda values, vectors: vectors * values.clamp(min=1e-6).sqrt()),
-        "Clamping at a small positive number gives flat directions a spread that they do not have. 0 has a root.",
-        agrees_on=("one dimension", "full rank", "diagonal", "the identity", "a wide Gaussian"),
-    ),
-    Mutant(
-        lambda cov: cov / 2,
-        "A root of a matrix is not half of it: multiply your A by its transpose and compare.",
-    ),
-)
-
-# ----------------------------------------------------------------------------------------------------- 02.6 condition
-
-
-def _inverse(matrix: Tensor) -> Tensor:
-    return torch.linalg.inv(matrix)
-
-
-def _gain(cov: Tensor, H: Tensor, Q: Tensor) -> Tensor:
-    return cov @ H.T @ _inverse(H @ cov @ H.T + Q)
-
-
-def _condition(
-    gain: Callable[[Tensor, Tensor, Tensor], Tensor] = _gain,
-    mean: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = lambda mu, G, H, y: mu + G @ (y - H @ mu),
-    cov: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = lambda cov, G, H, Q: cov - G @ H @ cov,
-) -> Callable[..., Pair]:
-    def posterior(mu: Tensor, prior: Tensor, H: Tensor, Q: Tensor, y: Tensor) -> Pair:
-        G = gain(prior, H, Q)
-        return mean(mu, G, H, y), cov(prior, G, H, Q)
-
-    return posterior
-
-
-def _kept(cov: Tensor, G: Tensor, H: Tensor) -> Tensor:
-    return torch.eye(len(cov), dtype=cov.dtype) - G @ H
-
-
-def _bells(mu: Tensor, prior: Tensor, H: Tensor, Q: Tensor, y: Tensor) -> Pair:
-    cov = _inverse(_inverse(prior) + _inverse(Q))
-    return cov @ (_inverse(prior) @ mu + _inverse(Q) @ y), cov
-
-
-def _information(mu: Tensor, prior: Tensor, H: Tensor, Q: Tensor, y: Tensor) -> Pair:
-    cov = _inverse(_inverse(prior) + H.T @ _inverse(Q) @ H)
-    return cov @ (_inverse(prior) @ mu + H.T @ _inverse(Q) @ y), cov
-
-
-DIRECT = ("one dimension, H = 1", "H = I", "H = I, prior and noise equally wide")
-
-CONDITION = (
-    Mutant(
-        _condition(lambda cov, H, Q: cov @ H.T @ _inverse(Q)),
-        "y spreads because of the noise and because x does. Which covariance has to be divided out, the "
-        "noise's or y's?",
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: cov @ H.T @ _inverse(H @ cov @ H.T)),
-        "The noise is missing from the covariance of y: you believe the observation completely.",
-        agrees_on=("no noise",),
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: H.T @ Q @ _inverse(H @ cov @ H.T + Q)),
-        "The weights are crossed: the noisier the observation, the less it should move you. What stands in the gain's "
-        "numerator?",
-        agrees_on=("H = I, prior and noise equally wide",),
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: cov @ _inverse(H @ cov @ H.T + Q)),
-        "The gain begins with Cov(x, y). With y = H x + noise, what is it?",
-        agrees_on=DIRECT,
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: _gain(cov, H, Q).T),
-        "The gain is transposed. It takes an observation (n numbers) to a change of x (d numbers).",
-        agrees_on=("one dimension, H = 1",),
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: cov @ H.T / (H @ cov @ H.T + Q)),
-        "A matrix is not inverted by dividing by its entries; with a single observed number you do not notice.",
-        agrees_on=("one dimension, H = 1", "one number seen of three"),
-    ),
-    Mutant(
-        _condition(lambda cov, H, Q: _gain(cov, H, Q @ Q)),
-        "Q is the covariance of the noise already: do not square it.",
-        agrees_on=("no noise", "Q = I"),
-    ),
-    Mutant(
-        lambda mu, prior, H, Q, y: _condition()(mu, prior, torch.eye(len(mu), dtype=mu.dtype), Q, y),
-        "You leave H out: y shows H x, not x itself.",
-        agrees_on=DIRECT,
-    ),
-    Mutant(
-        _information,
-        "Right as long as both covariances can be inverted. Without noise, or with a direction that is known for "
-        "certain, one of them cannot: which form inverts the covariance of y only?",
-        agrees_on=(*DIRECT, "mu = 0", "one number seen of three", "Q = I"),
-    ),
-    Mutant(
-        _condition(mean=lambda mu, G, H, y: mu + G @ y),
-        "What teaches you something is the surprise: y minus what you expected to see.",
-        agrees_on=("mu = 0",),
-    ),
-    Mutant(
-        _condition(mean=lambda mu, G, H, y: G @ y),
-        "Where is the prior mean? With a worthless observation you should be left with mu.",
-        agrees_on=("mu = 0",),
-    ),
-    Mutant(
-        _condition(mean=lambda mu, G, H, y: mu + G @ (y - mu)),
-        "You expected to see H mu, not mu.",
-        agrees_on=(*DIRECT, "mu = 0"),
-    ),
-    Mutant(
-        _condition(mean=lambda mu, G, H, y: mu - G @ (y - H @ mu)),
-        "The mean moves away from the observation. Which way should a surprise pull?",
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: cov.clone()),
-        "Having seen something, are you as uncertain as before?",
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: cov + G @ H @ cov),
-        "Seeing something makes you more certain: the covariance shrinks.",
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: _kept(cov, G, H) @ cov @ _kept(cov, G, H).T),
-        "The residual has two parts: what is kept of x, and the noise that the gain lets in. One of them is missing.",
-        agrees_on=("no noise",),
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: cov @ _kept(cov, G, H)),
-        "Matrices do not commute: which side of the covariance does I - G H stand on? (A covariance is "
-        "symmetric: check.)",
-        agrees_on=("one dimension, H = 1", "H = I, prior and noise equally wide"),
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: G @ Q @ G.T),
-        "The residual has two parts: the noise that the gain lets in, and what is kept of x. One of them is missing.",
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: G @ H @ cov),
-        "This is the part of the covariance that the observation explains. What remains?",
-        agrees_on=("H = I, prior and noise equally wide",),
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: _kept(cov, G, H)),
-        "I - G H is the share that remains. The share of what?",
-    ),
-    Mutant(
-        _condition(cov=lambda cov, G, H, Q: cov - G @ G.T),
-        "Cov(G y) is G Cov(y) G^T. You left out the middle.",
-    ),
-    Mutant(
-        _bells,
-        "Multiplying the two bells is right where y shows x itself and both covariances can be inverted. Here y shows "
-        "H x, and either covariance may be singular.",
-        agrees_on=DIRECT,
-    ),
-    Mutant(
-        lambda mu, prior, H, Q, y: _condition()(mu, prior, H, Q, y)[::-1],
-        "Both values are there, in the other order: mean first, then covariance.",
-    ),
-)
 
 # -------------------------------------------------------------------------------------------------- 02.7 KL, spherical
 
@@ -407,6 +146,34 @@ KL_SPHERICAL = (
         _spherical(lambda d, shift, p, q: -_right(d, shift, p, q)),
         "A divergence is never negative: who pays the extra nats?",
     ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: d * math.log(q / p) + (d * p**2 + shift.square().sum()) / (2 * p**2) - d / 2),
+        "You divide by p's variance. q's density is the one whose exponent has to be averaged: whose width is in it?",
+        agrees_on=(WIDTHS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: d * math.log(q / p) + (d * q**2 + shift.square().sum()) / (2 * p**2) - d / 2),
+        "The logarithm is right, but in the quotient p and q are exchanged: draws of p are measured in units of q.",
+        agrees_on=(WIDTHS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: math.log(q / p) + (p**2 + shift.square()) / (2 * q**2) - 0.5),
+        "These are the divergences of the single coordinates, (d,). What does independence make of them?",
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: d * math.log(q / p) + (d * p**2 + shift.square()) / (2 * q**2) - d / 2),
+        "One number is asked for. The squared differences of the means are still a list: sum them.",
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: shift.square().sum() / (2 * q**2)),
+        "This is the formula for equal widths. Where they differ, the widths cost something too.",
+        agrees_on=(WIDTHS,),
+    ),
+    Mutant(
+        _spherical(lambda d, shift, p, q: shift.square().sum() / (2 * p**2)),
+        "This is the formula for equal widths, with p's. Where they differ, the widths cost too, and the unit is q's.",
+        agrees_on=(WIDTHS,),
+    ),
 )
 
 # ---------------------------------------------------------------------------------------------------- 02.8 KL, general
@@ -494,7 +261,7 @@ KL_GENERAL = (
     ),
     Mutant(
         _general(spread=lambda p, q: (p.diagonal() / q.diagonal()).sum()),
-        "The trace of Sigma_q^-1 Sigma_p is the sum of the quotients of the diagonals only where both are diagonal.",
+        "The trace of Sigma_q^-1 Sigma_p is the sum of the quotients of the diagonals only where Sigma_q is diagonal.",
         agrees_on=(LINE, DIAGONAL, NARROW, SAME_COV),
     ),
     Mutant(
@@ -503,7 +270,7 @@ KL_GENERAL = (
         agrees_on=(LINE, DIAGONAL, NARROW, SAME_COV),
     ),
     Mutant(
-        _general(spread=lambda p, q: torch.trace(_inverse(q)) * torch.trace(p)),
+        _general(spread=lambda p, q: torch.trace(torch.linalg.inv(q)) * torch.trace(p)),
         "The trace of a product is not the product of the traces. Multiply the matrices first.",
         agrees_on=(LINE,),
     ),
@@ -589,5 +356,15 @@ KL_GENERAL = (
     Mutant(
         _general(half=-0.5),
         "A divergence is never negative: who pays the extra nats?",
+    ),
+    Mutant(
+        _general(spread=lambda p, q: torch.trace(torch.linalg.inv(q) * p)),
+        "`*` multiplies entry by entry. The trace is that of a matrix product.",
+        agrees_on=(LINE, DIAGONAL, NARROW),
+    ),
+    Mutant(
+        _general(spread=lambda p, q: torch.trace(p) / torch.trace(q)),
+        "The trace of a quotient is not the quotient of the traces. Invert and multiply first, then take the trace.",
+        agrees_on=(LINE,),
     ),
 )
