@@ -534,21 +534,21 @@ right = ((level.alpha * guess.x0 - x.detach()) / level.sigma**2, -guess.eps / le
 equation("06.10", (gradient, gradient), right)
 
 # %% [markdown]
-# Here is the denoiser $\mathbb E[x_0\mid x_t]$ of the two bumps as a curve, at three noise levels. Where it lies above the line
+# Here is the denoiser $\mathbb E[x_0\mid x_t]$ of the two bumps as a curve, at four noise levels. Where it lies above the line
 # $x_t/\alpha_t$ (not drawn; the steeper the stronger the noise) the score is positive. What does it become when the noise is weak? When it is strong?
 
 # %%
 x = torch.linspace(-2.5, 2.5, 501, dtype=torch.float64)
-guesses = {f"t = {t}": on_line(x[:, None], schedule(t)).x0[:, 0] for t in (0.01, 0.25, 0.7)}
+guesses = {f"t = {t}": on_line(x[:, None], schedule(t)).x0[:, 0] for t in (0.01, 0.05, 0.25, 0.7)}
 plotting.curves(
     guesses, x=x, xlabel="x_t", ylabel="E[x_0 | x_t]",
-    alt="The denoiser of two bumps: at weak noise nearly the identity near each bump, with a steep jump between; a smooth step at middle noise; almost flat at strong noise",
+    alt="The denoiser of two bumps: all but the identity at the weakest noise; then flatter at the bumps with a steep jump between; a smooth step at middle noise; almost flat at strong noise",
 )  # fmt: skip
 
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# At weak noise it keeps what it gets, except between the bumps, where it must decide, and does so within a short stretch. At
+# At the weakest noise it all but keeps what it gets. At $t=0.05$, where the noise is as wide as the narrower bump, it pulls towards the nearer bump; between the bumps it must decide, and does so within a short stretch. At
 # strong noise it answers the mean of the data whatever it sees: nothing can be known. Between these, a smooth step.
 # </details>
 #
@@ -1725,7 +1725,7 @@ for name, x in {"with": codes, "without": breathless}.items():
 #
 # ### Between two digits
 #
-# Two images have codes; between codes one can walk on the sphere (notebook 05), and every point on the way decodes to something. Compare with fading one image into the other. (The way need not be short: look which digits it passes.)
+# Two images have codes; between codes one can walk on the sphere (notebook 05), and every point on the way decodes to something. Compare with fading one image into the other. (And look which digits the way passes: five of the nine pictures are a 0.)
 
 # %%
 ends = torch.cat([digits("held_back").of(3)[4:5], digits("held_back").of(8)[2:3]])
@@ -1798,7 +1798,7 @@ ticks = torch.linspace(-1.6, 1.6, 49, dtype=torch.float64)
 places = torch.cartesian_prod(ticks, ticks)
 by_flow = log_likelihood(in_plane, whole, places, angle_times(whole, 60, first=math.inf, power=2.0))
 maps = {"by the flow": by_flow, "closed form": plane.log_density(places)}
-beside(*[plotting.heatmap(values.reshape(49, 49).T.clamp(min=-12), extent=(-1.6, 1.6, -1.6, 1.6), equal=True, colour_label="log p", title=name, size=(4.2, 3.4), alt=f"Log density of three bumps in the plane, {name}") for name, values in maps.items()])  # fmt: skip
+beside(*[plotting.heatmap(values.reshape(49, 49).T.clamp(min=-12), extent=(-1.6, 1.6, -1.6, 1.6), equal=True, colour_label="log p", title=name, size=(4.5, 3.4), alt=f"Log density of three bumps in the plane, {name}") for name, values in maps.items()])  # fmt: skip
 
 # %% [markdown]
 # **How do you know that the solver's steps are small enough, when there is no closed form?** Double them. A second-order method has an error of about $C/n^2$; between $n$ and $2n$ steps the result changes by $C/n^2-C/4n^2=\frac34C/n^2$, so a third of the change estimates what is still missing after $2n$ steps. Below, that estimate and the true error, side by side; and what is left
@@ -2044,7 +2044,7 @@ for title, x in {"right prior": start, "wrong prior": start + torch.tensor([1.0,
 
 # %% [markdown]
 # With the right prior: for the same number of *steps*, the correction removes most of DDIM's error and half of DDPM's. For the same number of *evaluations* it depends: DDIM gains about as much from corrections as from more steps, DDPM gains more from more steps. With the wrong prior the picture changes. DDIM carries the wrong start to the end, with 24 steps as with 12: a deterministic path
-# forgets nothing. One correction per step makes it forget nearly all. DDPM forgets by itself, nearly all as well: none of the four is inside the null band.
+# forgets nothing. One correction per step makes it forget nearly all. DDPM forgets by itself, nearly all as well. (None of the six is inside the null band.)
 #
 # And the family (06.18) is now easy to read: $\eta$ turns the ODE into "ODE plus Langevin's walk at every moment, at speed $\frac{\eta^2}{2}g^2$". The reverse SDE is a predictor-corrector method with infinitely small steps; the noise is not there to make samples random (the starting noise does that) but to forget errors.
 #
