@@ -116,6 +116,11 @@ SCORE = (
         agrees_on=(BUMP, LINE, "in the plane", ONES, WEIGHTS, WIDTHS, POINTS),
     ),
     Mutant(
+        _voted(half_logs=lambda d: 0.5, votes=_naive),
+        "Two things. Far away every density is 0, and 0 / 0 is NaN; and in d dimensions there are d normalisers.",
+        agrees_on=(BUMP, LINE, WIDTHS, POINTS),
+    ),
+    Mutant(
         _voted(votes=lambda logs: logs.softmax(0)),
         "The votes of all bumps at one place sum to 1. Yours sum to 1 over the places.",
         agrees_on=(BUMP,),
