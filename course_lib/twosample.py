@@ -1,7 +1,8 @@
-"""Do two sets of samples come from the same law? The energy distance, judged against relabelled samples."""
+"""Do two sets of samples come from the same law? The energy distance, judged against relabelled or fresh samples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,15 @@ def energy_test(x: Tensor, y: Tensor, generator: torch.Generator, permutations: 
     label = torch.arange(len(pooled)) < len(x)
     shuffled = [_statistic(apart, label[torch.randperm(len(pooled), generator=generator)]) for _ in range(permutations)]
     return Verdict(float(_statistic(apart, label)), float(torch.stack(shuffled).quantile(0.95)))
+
+
+def null_band(draw: Callable[[], Tensor], pairs: int = 100, level: float = 0.99) -> float:
+    """What the energy distance stays below, with probability about `level`, when nothing but chance is at work.
+
+    `draw()` returns an independent sample of the law, of the size to be tested, (N, ...); `pairs` pairs of them are
+    compared, and the quantile `level` of the distances is returned.
+    """
+    return float(torch.stack([energy_distance(draw(), draw()) for _ in range(pairs)]).quantile(level))
 
 
 def _statistic(apart: Tensor, first: Tensor) -> Tensor:

@@ -109,6 +109,12 @@ def test_ellipse_at_k_deviations_has_mahalanobis_distance_k():
         np.testing.assert_allclose(distances, k, rtol=1e-9)
 
 
+def test_paths_are_as_wide_as_asked_by_name():
+    tracks = {"wide": np.eye(2), "usual": -np.eye(2)}
+    axes = plotting.paths(tracks, alt="Two paths", widths={"wide": 5.0}).figure.axes[0]
+    assert [line.get_linewidth() for line in axes.lines] == [5.0, 1.0]
+
+
 def test_curves_draw_the_given_points():
     picture = plotting.curves({"a": [1.0, 4.0, 9.0], "b": ([0, 1], [5, 6])}, x=torch.tensor([1.0, 2.0, 3.0]), alt="Two")
     first, second = picture.figure.axes[0].lines

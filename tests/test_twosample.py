@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from course_lib.twosample import energy_distance, energy_test
+from course_lib.twosample import energy_distance, energy_test, null_band
 
 F64 = torch.float64
 
@@ -50,3 +50,15 @@ def test_a_wrong_spread_is_seen():
 def test_one_sample_is_not_enough():
     with pytest.raises(ValueError, match="got 1 and 5"):
         energy_distance(draw(1, 2), draw(5, 2))
+
+
+def test_the_null_band_holds_for_its_share_of_fresh_pairs_and_not_for_others():
+    generator = torch.Generator().manual_seed(3)
+
+    def sample() -> torch.Tensor:
+        return torch.randn(100, 1, generator=generator, dtype=F64)
+
+    band = null_band(sample, pairs=200, level=0.9)
+    inside = sum(float(energy_distance(sample(), sample())) <= band for _ in range(200)) / 200
+    assert 0.82 < inside < 0.97
+    assert float(energy_distance(sample(), sample() + 1.0)) > band

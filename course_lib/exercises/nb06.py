@@ -16,7 +16,9 @@ from course_lib.schedule import Cosine, Linear, Marginal, Schedule, Straight, Tr
 from course_lib.toys import mixture_2d
 
 from . import nb06_wrong as wrong
+from . import nb06_wrong_last as wrong_last
 from . import nb06_wrong_later as wrong_later
+from . import nb06_wrong_ways as wrong_ways
 from .contract import Call, Case, Exercise
 from .nb06_inputs import bent_field, parallel_field
 
@@ -192,7 +194,6 @@ def _length_cases(g: Generator) -> list[Case]:
         Case("one number", (*pair(1, 1), *levels())),
         Case("alpha = 1 at both times", (*pair(2, 3), _marginal(1.0, 0.5), _marginal(1.0, 1.4))),
         Case("s = 0", (*pair(2, 3), _marginal(1.0, 0.0), late)),
-        Case("no step at all, s = t", (*pair(2, 3), _marginal(0.6, 0.8), _marginal(0.6, 0.8))),
         Case("not variance preserving", (*pair(2, 3), _marginal(0.7, 0.3), _marginal(0.4, 0.6))),
         Case("a pair of times per sample, as many as columns", (*pair(3, 3), *levels(3))),
         Case("images", (*pair(2, 1, 2, 3), *levels(2))),
@@ -257,7 +258,7 @@ def _trace_cases(g: Generator) -> list[Case]:
         return torch.randint(0, 2, shape, generator=g).double() * 2 - 1
 
     return [
-        Case("two signs, one dimension", (bent_field, _draw(g, 3, 1), _draw(g, 2, 3, 1))),
+        Case("two probes, one dimension", (bent_field, _draw(g, 3, 1), _draw(g, 2, 3, 1))),
         Case("probes of ones", (bent_field, _draw(g, 2, 3), torch.ones(3, 2, 3, dtype=torch.float64))),
         Case("coordinates that do not mix, signs", (parallel_field, _draw(g, 3, 4), signs(4, 3, 4))),
         Case("signs", (bent_field, _draw(g, 2, 4), signs(5, 2, 4))),
@@ -279,11 +280,11 @@ EXERCISES = (
         answers=(f"{LIBRARY}parametrization.Prediction",),
     ),
     Exercise(
-        "06.4", "The exact score of a mixture", 3, exact_score, _score_cases, wrong.SCORE,
+        "06.4", "The exact score of a mixture", 3, exact_score, _score_cases, wrong_ways.SCORE,
         answers=(f"{LIBRARY}oracle.mixture_score", f"{LIBRARY}oracle.mixture_denoiser"),
     ),
     Exercise(
-        "06.5", "The two ways back", 2, two_ways_back, _ways_cases, wrong.WAYS,
+        "06.5", "The two ways back", 2, two_ways_back, _ways_cases, wrong_ways.WAYS,
         answers=(f"{LIBRARY}continuous.reverse_drift", f"{LIBRARY}continuous.probability_flow_velocity"),
     ),
     Exercise("06.6", "The right step length", 2, right_length, _length_cases, wrong_later.LENGTH),
@@ -291,9 +292,9 @@ EXERCISES = (
         "06.7", "DDIM from the ODE", 3, euler_in_u, _euler_cases, wrong_later.EULER,
         answers=(f"{LIBRARY}sampling.ddim",),
     ),
-    Exercise("06.8", "Heun's step", 2, heun_step, _heun_cases, wrong_later.HEUN, answers=(f"{LIBRARY}sampling.heun",)),
+    Exercise("06.8", "Heun's step", 2, heun_step, _heun_cases, wrong_last.HEUN, answers=(f"{LIBRARY}sampling.heun",)),
     Exercise(
-        "06.9", "Hutchinson's estimate", 3, trace_estimate, _trace_cases, wrong_later.TRACE,
+        "06.9", "Hutchinson's estimate", 3, trace_estimate, _trace_cases, wrong_last.TRACE,
         answers=(f"{LIBRARY}continuous.divergence_hutchinson",),
     ),
 )  # fmt: skip

@@ -56,6 +56,7 @@ def paths(
     points: Any = None,
     ellipses: Mapping[str, Moments] | None = None,
     deviations: Sequence[float] = (1.0, 2.0),
+    widths: Mapping[str, float] | None = None,
     limits: tuple[float, float, float, float] | None = None,
     xlabel: str = "",
     ylabel: str = "",
@@ -64,7 +65,7 @@ def paths(
 ) -> Picture:
     """Chains in the plane, (F, 2) or (N, F, 2), or a mapping of such: a ring where each starts, a dot where it ends.
 
-    `points` (N, 2) are drawn grey behind them; `ellipses` as in `scatter`.
+    `points` (N, 2) are drawn grey behind them; `ellipses` as in `scatter`; `widths` are the lines' in points (else 1).
     """
     figure, axes = new_plane(size, limits)
     if points is not None:
@@ -77,7 +78,8 @@ def paths(
             raise ValueError(f"paths have shape {as_array(group).shape}, expected (F, 2) or (N, F, 2)")
         colour = PALETTE[i % len(PALETTE)]
         for n, track in enumerate(array):
-            axes.plot(*track.T, color=colour, lw=1.0, alpha=0.7, label=name if name and n == 0 else None)
+            label, width = name if name and n == 0 else None, (widths or {}).get(name, 1.0)
+            axes.plot(*track.T, color=colour, lw=width, alpha=0.7, label=label)
         axes.scatter(array[:, 0, 0], array[:, 0, 1], s=22, facecolors="white", edgecolors=colour, zorder=3)
         axes.scatter(array[:, -1, 0], array[:, -1, 1], s=18, color=colour, lw=0, zorder=3)
     draw_ellipses(axes, ellipses or {}, deviations, first_colour=len(groups))

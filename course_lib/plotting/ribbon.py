@@ -48,5 +48,7 @@ def ribbon(
             )  # fmt: skip
     picture = finish(figure, axes, alt, xlabel, ylabel, title, legend=False)
     if tracks:
-        axes.legend(fontsize=9, frameon=True, facecolor="0.2", framealpha=0.8, labelcolor="white", loc="upper left")
+        axes.legend(
+            fontsize=9, frameon=True, facecolor="0.2", framealpha=0.8, labelcolor="white", loc="lower left", ncols=2
+        )
     return picture
