@@ -207,7 +207,11 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
             ("loss, in sequence", "loss, shuffled", ERROR),
             ("loss, in sequence", "loss, random t", ERROR),
             ("loss, shuffled", "loss, random t", ERROR),
-            *((f"in sequence, {how}", f"random t, {how}", DISTANCE) for how in ("means fed back", "pixels drawn")),
+            *(
+                (f"in sequence, {how}", f"{order}, {how}", DISTANCE)
+                for how in ("means fed back", "pixels drawn")
+                for order in ("shuffled", "random t")
+            ),
             *((f"{what}, means fed back", f"{what}, pixels drawn", DISTANCE) for what in ("in sequence", "random t")),
         ],
         f"{K} pixels a step, {CHAIN} steps (alpha = 0.01), {WALKS * CHAIN} batches; loss: of 600 held-back digits, t at"
