@@ -187,7 +187,7 @@ def _from_the_start(restore: Restorer, degrade: Degradation, times: Tensor, x: T
 def _times_as_tensors(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Tensor:
     states = [x]
     for t, s in pairwise(times):
-        states.append(degrade(restore(states[-1], t), s))  # type: ignore[arg-type]
+        states.append(degrade(restore(states[-1], t), s))
     return torch.stack(states)
 
 
