@@ -21,6 +21,8 @@ from course_lib.corruption import (
 from course_lib.naive import best_constant
 
 from . import nb01_wrong as wrong
+from . import nb01_wrong_cold as wrong_cold
+from . import nb01_wrong_constant as wrong_constant
 from . import nb01_wrong_later as wrong_later
 from .contract import Call, Case, Exercise
 from .nb01_inputs import all_knowing, blind_restorer, drifting, flipping, smearing, vanishing, wavy_restorer
@@ -221,9 +223,9 @@ EXERCISES = (
         "01.2", "Untouched probability, and steps to reach alpha", 1, how_long, _how_long_cases, wrong.HOW_LONG,
         answers=(f"{LIBRARY}corruption.untouched_probability", f"{LIBRARY}corruption.steps_to_reach"),
     ),
-    Exercise("01.3", "Pixel mean and variance, hence alpha", 2, pixel_moments, _moments_cases, wrong.MOMENTS),
+    Exercise("01.3", "Pixel mean and variance, hence alpha", 2, pixel_moments, _moments_cases, wrong_constant.MOMENTS),
     Exercise(
-        "01.4", "Best constant prediction and its loss", 2, best_constant, _constant_cases, wrong.CONSTANT,
+        "01.4", "Best constant prediction and its loss", 2, best_constant, _constant_cases, wrong_constant.CONSTANT,
         answers=(f"{LIBRARY}naive.best_constant",),
     ),
     Exercise(
@@ -235,11 +237,11 @@ EXERCISES = (
         answers=(f"{LIBRARY}corruption.denoise_renoise",),
     ),
     Exercise(
-        "01.7", "The cold update", 2, cold_update, _cold_cases, wrong_later.COLD,
+        "01.7", "The cold update", 2, cold_update, _cold_cases, wrong_cold.COLD,
         answers=(f"{LIBRARY}corruption.cold_update", f"{LIBRARY}corruption.cold_sample"),
     ),
     Exercise(
-        "01.8", "Probability that all pixels are touched", 2, all_touched, _all_touched_cases, wrong_later.ALL_TOUCHED,
+        "01.8", "Probability that all pixels are touched", 2, all_touched, _all_touched_cases, wrong_cold.ALL_TOUCHED,
         answers=(f"{LIBRARY}corruption.touched_counts",),
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from ..picture import Picture, as_array
 from .canvas import DASHES, PALETTE, Size, finish, new_figure
@@ -22,12 +23,15 @@ def curves(
     yscale: str = "linear",
     ylim: tuple[float, float] | None = None,
     markers: bool = False,
+    xticks: Sequence[float] | None = None,
+    yticks: Sequence[float] | None = None,
     size: Size = (6.4, 3.4),
 ) -> Picture:
     """Lines named by `series`: each value is y over the common `x` (or over 0, 1, 2, ...), or its own pair (x, y).
 
-    `bands` shades between a low and a high line around the series of the same name. `ylim` sets the range
-    of y, so that several figures can share it.
+    `bands` shades between a low and a high line around the series of the same name. `ylim` sets the range of y, so that
+    several figures can share it. `xticks` and `yticks` are the only marks on their axis, as on a logarithmic one that
+    spans less than a decade or two.
     """
     figure, axes = new_figure(size)
     for i, (name, values) in enumerate(series.items()):
@@ -44,6 +48,10 @@ def curves(
             low, high = (as_array(edge) for edge in bands[name])
             axes.fill_between(horizontal, low, high, color=colour, alpha=0.2, lw=0)
     axes.set(xscale=xscale, yscale=yscale, ylim=ylim)
+    for axis, ticks in ((axes.xaxis, xticks), (axes.yaxis, yticks)):
+        if ticks is not None:
+            axis.set_ticks(list(ticks), labels=[f"{tick:g}" for tick in ticks])
+            axis.set_minor_locator(NullLocator())
     return finish(figure, axes, alt, xlabel, ylabel, title, legend=len(series) > 1)
 
 

@@ -11,7 +11,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import torch
@@ -93,8 +93,18 @@ def add(values: Values, name: str, value: float) -> None:
     values.setdefault(name, []).append(value)
 
 
+def shuffled_chain(images: Tensor, k: int, steps: int, batch: int, generator: torch.Generator) -> Iterator[Example]:
+    """The very examples of `along_the_chain`, those of WALKS walks, once each and in random order."""
+    walked = list(islice(along_the_chain(images, k, steps, batch, generator), WALKS * steps))
+    seen, t, wanted = (torch.cat([getattr(e, part) for e in walked]) for part in ("seen", "t", "wanted"))
+    for chosen in torch.randperm(len(seen), generator=generator).split(batch):
+        yield Example(seen[chosen], t[chosen], wanted[chosen])
+
+
 def order(bar: tqdm) -> tuple[Values, Curves]:
-    """Algorithm 1 with its examples along the chain, and with random t: probe losses while training, and samples.
+    """Algorithm 1 with its examples in three orders: probe losses while training, and samples.
+
+    Along the chain; the same examples shuffled; and each from a fresh digit at its own random t.
 
     The probes are held-back digits at the first and at the last quarter of the chain; the curves are seed 0's.
     """
@@ -104,7 +114,8 @@ def order(bar: tqdm) -> tuple[Values, Curves]:
     probe = next(anywhere_on_the_chain(unseen, K, CHAIN, 600, torch.Generator().manual_seed(99)))
     picked = {"first quarter": probe.t <= 0.25, "last quarter": probe.t > 0.75, "all t": probe.t > 0}
     probes = {name: Example(probe.seen[of], probe.t[of], probe.wanted[of]) for name, of in picked.items()}
-    for name, stream in (("in sequence", along_the_chain), ("random t", anywhere_on_the_chain)):
+    streams = {"in sequence": along_the_chain, "shuffled": shuffled_chain, "random t": anywhere_on_the_chain}
+    for name, stream in streams.items():
         for seed in SEEDS:
             generator = torch.Generator().manual_seed(seed)
             network = hourglass(seed)
@@ -191,13 +202,20 @@ DISTANCE, ERROR = "Fréchet distance", "mean squared error"
 EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] = {
     "order": (
         order,
-        6,
+        9,
         [
+            ("loss, in sequence", "loss, shuffled", ERROR),
             ("loss, in sequence", "loss, random t", ERROR),
-            *((f"in sequence, {how}", f"random t, {how}", DISTANCE) for how in ("means fed back", "pixels drawn")),
+            ("loss, shuffled", "loss, random t", ERROR),
+            *(
+                (f"in sequence, {how}", f"{order}, {how}", DISTANCE)
+                for how in ("means fed back", "pixels drawn")
+                for order in ("shuffled", "random t")
+            ),
             *((f"{what}, means fed back", f"{what}, pixels drawn", DISTANCE) for what in ("in sequence", "random t")),
         ],
-        f"{K} pixels a step, {CHAIN} steps (alpha = 0.01), {WALKS * CHAIN} batches",
+        f"{K} pixels a step, {CHAIN} steps (alpha = 0.01), {WALKS * CHAIN} batches; loss: of 600 held-back digits, t at"
+        " random",
     ),
     "skips": (
         skips,
@@ -226,8 +244,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
             *((f"{a}, K = 20", f"{b}, K = 20", DISTANCE) for a, b in combinations(("as it is", "rounded", "drawn"), 2)),
             *((f"{a}, K = 1", f"{a}, K = 5", DISTANCE) for a in ("as it is", "drawn")),
             *((f"{a}, K = 5", f"{a}, K = 50", DISTANCE) for a in ("as it is", "drawn")),
+            ("drawn, K = 10", "drawn, K = 50", DISTANCE),
         ],
-        f"{3 * TRAINING} batches; real digits: three other sets of {SAMPLES}",
+        f"{3 * TRAINING} batches; real digits: three sets of {SAMPLES} training digits",
     ),
 }
 
