@@ -821,8 +821,8 @@ print(
 # Most of all in *place*: the encoder has to find the posterior of a digit it has never seen in one glance. Half of the
 # digits it misses by about two of its own standard deviations or more, every tenth by more than four; the "1" on the right
 # is one of these. If the widths agree, a miss of $d$ standard deviations costs $\frac12d^2$ nats, so a few such digits
-# make up much of the gap. In these four pictures the posteriors are narrow, tilted or bent as well, which no upright
-# ellipse can follow.
+# make up much of the gap. Size and shape are off as well: two of these posteriors are tilted, which no upright ellipse can
+# follow.
 #
 # ### Narrowing it: several draws, one logarithm
 #
