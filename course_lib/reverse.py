@@ -78,18 +78,11 @@ def gaussian_gap(std: float, table: Table, step_std: StepStd, decoder_std: Tenso
 
 
 def log_snr_table(schedule: Continuous, steps: int, last: float = 9.0) -> Table:
-    """`schedule` read at `steps` + 1 times whose log-SNR is evenly spaced, up to `last`; row 0 is clean."""
+    """`schedule` as a table of `steps` + 1 rows: row 0 is clean (log-SNR infinity), row 1 has log-SNR `last`, then it
+    falls evenly, and the last row is the schedule's end.
+    """
     marginal = schedule(log_snr_times(schedule, steps, last=last).flip(0))
     return Table(marginal.alpha, marginal.sigma)
-
-
-def walk(table: Table, x_0: Tensor, generator: torch.Generator) -> Tensor:
-    """One noising walk for each `x_0` (B, ...), step by step: all its states, (T + 1, B, ...)."""
-    states = [x_0]
-    for t in range(1, int(table.end) + 1):
-        noise = torch.randn(x_0.shape, generator=generator, dtype=x_0.dtype)
-        states.append(kernel(table(t - 1), table(t))(states[-1]).sample(noise))
-    return torch.stack(states)
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ class Derivations:
     `prior`      -log p(x_T) at the walk's end, (B,)
     `backward`   -log p(x_{t-1} | x_t) at the walk's states
     `forward`    log q(x_t | x_{t-1}) at the walk's states
-    `entropy`    the mean of `forward` over x_t: a constant
+    `mean_forward`  what `forward` is on average over x_t, minus the entropy of a step: a constant
     `prior_kl`   KL(q(x_T | x_0) || p(x_T)), (B,)
     `kl`         KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)); row 0: -log p(x_0 | x_1)
     """
@@ -107,7 +100,7 @@ class Derivations:
     prior: Tensor
     backward: Tensor
     forward: Tensor
-    entropy: Tensor
+    mean_forward: Tensor
     prior_kl: Tensor
     kl: Tensor
 
@@ -119,7 +112,7 @@ class Derivations:
     @property
     def first(self) -> Tensor:
         """The first derivation with its constants: averages of log q replaced by what they are, (B,)."""
-        return self.prior + (self.backward + self.entropy).sum(0)
+        return self.prior + (self.backward + self.mean_forward).sum(0)
 
     @property
     def second(self) -> Tensor:
@@ -148,20 +141,20 @@ def derivations(
     """
     x_0, x_T, end = states[0], states[-1], table(table.end)
     start = Isotropic(torch.zeros_like(x_0), torch.ones_like(table.sigma[-1])) if prior is None else prior
-    backward, forward, entropy, kl = [], [], [], []
+    backward, forward, mean_forward, kl = [], [], [], []
     for t in range(1, len(states)):
         step = kernel(table(t - 1), table(t))(states[t - 1])
         model = model_step(denoiser, table, t, states[t], step_std, decoder_std)
         backward.append(-model.log_density(states[t - 1]))
         forward.append(step.log_density(states[t]))
         dims = x_0[0].numel()
-        entropy.append(-0.5 * dims * (1 + torch.log(2 * math.pi * step.std**2)).expand(len(x_0)))
+        mean_forward.append(-0.5 * dims * (1 + torch.log(2 * math.pi * step.std**2)).expand(len(x_0)))
         kl.append(backward[0] if t == 1 else bridge(table(t - 1), table(t), x_0, states[t]).kl(model))
     return Derivations(
         prior=-start.log_density(x_T),
         backward=torch.stack(backward),
         forward=torch.stack(forward),
-        entropy=torch.stack(entropy),
+        mean_forward=torch.stack(mean_forward),
         prior_kl=prior_term(x_0, end, start),
         kl=torch.stack(kl),
     )

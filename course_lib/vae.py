@@ -84,7 +84,7 @@ def importance_bound(log_joint: Tensor, log_q: Tensor) -> Tensor:
     """log of the mean of K importance weights, (B,), from log p(x, z_k) and log q(z_k | x), each (K, B), in nats.
 
     K = 1 is the ELBO's estimate; its expectation rises with K towards log p(x) (Burda et al. 2016). A log-sum-exp:
-    weights of images lie far below the smallest number.
+    weights of images lie far below the smallest single-precision number.
     """
     return torch.logsumexp(log_joint - log_q, dim=0) - math.log(len(log_joint))
 

@@ -22,10 +22,9 @@ from course_lib.reverse import (
     nearest_gaussian,
     reverse_of_points,
     target_gradients,
-    walk,
     walk_joint,
 )
-from course_lib.schedule import Cosine, Linear, Table, VarianceExploding, kernel
+from course_lib.schedule import Cosine, Linear, Table, VarianceExploding, kernel, walk
 
 MEAN, STD = 0.4, 0.3
 EXACT = partial(gaussian_step_std, STD)
@@ -35,6 +34,11 @@ GRID = torch.linspace(-8, 8, 8001, dtype=torch.float64)
 def data(count: int, seed: int = 0) -> torch.Tensor:
     noise = torch.randn(count, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return MEAN + STD * noise
+
+
+def walked(table: Table, x_0: torch.Tensor, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return walk(x_0, table, torch.randn(int(table.end), *x_0.shape, generator=generator, dtype=x_0.dtype))
 
 
 def prior(table: Table, like: torch.Tensor) -> Isotropic:
@@ -87,10 +91,10 @@ def test_the_kl_of_a_single_gaussian_is_0_and_of_far_points_log_2():
     assert float(kl_to_nearest_gaussian(*far, points=20_001)) == pytest.approx(entropy, abs=1e-4)
 
 
-def test_walks_have_the_joint_law():
+def test_the_joint_law_is_that_of_sampled_walks():
     """Means and covariances of 200,000 walks within 5 standard errors."""
     table, n = Table.of(Linear(), 4), 200_000
-    states = walk(table, data(n), torch.Generator().manual_seed(1))[:, :, 0]
+    states = walked(table, data(n), 1)[:, :, 0]
     law = walk_joint(MEAN, STD, table)
     error = law.cov.diagonal().sqrt() / math.sqrt(n)
     assert bool(((states.mean(1) - law.mean).abs() < 5 * error).all())
@@ -128,7 +132,7 @@ def test_both_derivations_estimate_the_same_number(step_std):
     """Path, first and second derivation on 40,000 walks of 6 steps, and `objective.bound`: equal within errors."""
     table, n = Table.of(Linear(), 6), 40_000
     x_0 = data(n)
-    states = walk(table, x_0, torch.Generator().manual_seed(3))
+    states = walked(table, x_0, 3)
     found = derivations(gaussian_denoiser(MEAN, STD), table, states, step_std, None, prior(table, x_0))
     library = bound(
         gaussian_denoiser(MEAN, STD), table, x_0, torch.Generator().manual_seed(4), step_std, levels=None,
@@ -146,7 +150,7 @@ def test_both_derivations_estimate_the_same_number(step_std):
 
 def test_with_the_exact_model_every_walk_gives_log_p():
     table, x_0 = Table.of(Cosine(), 9), data(50)
-    states = walk(table, x_0, torch.Generator().manual_seed(5))
+    states = walked(table, x_0, 5)
     if float(table.alpha[-1]) == 0:
         states = states[:-1]
         table = Table(table.alpha[:-1], table.sigma[:-1])
@@ -157,18 +161,18 @@ def test_with_the_exact_model_every_walk_gives_log_p():
     torch.testing.assert_close(found.path, truth, rtol=0, atol=1e-9)
 
 
-def test_the_entropies_are_the_means_of_the_sampled_logs():
+def test_the_constants_are_the_means_of_the_sampled_logs():
     table, n = Table.of(Linear(), 3), 100_000
-    states = walk(table, data(n), torch.Generator().manual_seed(6))
+    states = walked(table, data(n), 6)
     found = derivations(gaussian_denoiser(MEAN, STD), table, states, "beta")
-    apart = found.forward.mean(1) - found.entropy[:, 0]
+    apart = found.forward.mean(1) - found.mean_forward[:, 0]
     assert bool((apart.abs() < 5 * found.forward.std(1) / math.sqrt(n)).all())
 
 
 def test_target_gradients_are_derivatives_of_the_two_terms():
     """Against automatic differentiation of the terms in a shift of the denoiser's answer."""
     table = Table.of(Linear(), 8)
-    states = walk(table, data(5), torch.Generator().manual_seed(7))
+    states = walked(table, data(5), 7)
     first, second = target_gradients(gaussian_denoiser(MEAN, STD), table, states, 4, "beta")
     shift = torch.zeros(5, 1, dtype=torch.float64, requires_grad=True)
 

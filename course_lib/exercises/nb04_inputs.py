@@ -30,5 +30,5 @@ def deaf_decoder(z: Tensor) -> Tensor:
 
 
 def sure_decoder(z: Tensor) -> Tensor:
-    """A decoder that is certain, rightly or wrongly: logits of 100 and more."""
-    return 100 * torch.sign(toy_decoder(z)) + toy_decoder(z)
+    """A decoder that is certain, rightly or wrongly: logits of 1,000 and more."""
+    return 1000 * torch.sign(toy_decoder(z)) + toy_decoder(z)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy, softplus
 
 from .contract import Mutant
 
@@ -145,8 +145,16 @@ def _naive_logs(logits: Tensor, x: Tensor) -> Tensor:
     return (x * torch.log(f) + (1 - x) * torch.log(1 - f)).sum(1)
 
 
+def _clamped(floor: float) -> Part:
+    def reconstruction(logits: Tensor, x: Tensor) -> Tensor:
+        f = torch.sigmoid(logits).clamp(floor, 1 - floor)
+        return (x * torch.log(f) + (1 - x) * torch.log(1 - f)).sum(1)
+
+    return reconstruction
+
+
 PRIOR, STILL, DEAF = "an encoder that answers the prior", "the noise happens to be 0", "a decoder that ignores z"
-SURE = "a decoder that is very sure"
+MODEST = ("one picture", "five pictures", PRIOR, STILL, DEAF, "white pictures")
 VAE_ELBO = (
     Mutant(
         _elbo(std=torch.exp),
@@ -199,8 +207,28 @@ VAE_ELBO = (
     ),
     Mutant(
         _elbo(reconstruction=_naive_logs),
-        "sigmoid(100) is exactly 1 in floating point, and log(1 - 1) is minus infinity. Use the logits and softplus.",
-        agrees_on=("one picture", "five pictures", PRIOR, STILL, DEAF, "white pictures"),
+        "sigmoid(1000) is exactly 1 in floating point, and log(1 - 1) is minus infinity. Use the logits and softplus.",
+        agrees_on=MODEST,
+    ),
+    Mutant(
+        _elbo(reconstruction=lambda logits, x: (x * logits - torch.log(1 + torch.exp(logits))).sum(1)),
+        "exp(1000) is infinite in floating point. log(1 + exp(l)) is softplus(l), which knows what to do.",
+        agrees_on=MODEST,
+    ),
+    Mutant(
+        _elbo(reconstruction=_clamped(1e-6)),
+        "Clamping changes the number: a pixel that costs a thousand nats is booked as 14. Use the logits.",
+        agrees_on=MODEST,
+    ),
+    Mutant(
+        _elbo(reconstruction=_clamped(1e-7)),
+        "Clamping changes the number: a pixel that costs a thousand nats is booked as 16. Use the logits.",
+        agrees_on=MODEST,
+    ),
+    Mutant(
+        _elbo(reconstruction=lambda logits, x: -binary_cross_entropy(logits.sigmoid(), x, reduction="none").sum(1)),
+        "`binary_cross_entropy` caps the cost of a pixel at 100 nats; these pixels cost more. Use the logits.",
+        agrees_on=MODEST,
     ),
     Mutant(
         _elbo(reconstruction=lambda logits, x: -(x * softplus(-logits)).sum(1)),

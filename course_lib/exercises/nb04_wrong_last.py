@@ -51,6 +51,15 @@ def _naive(lower: Tensor, upper: Tensor) -> Tensor:
     return torch.log(torch.special.ndtr(upper) - torch.special.ndtr(lower))
 
 
+def _floored(lower: Tensor, upper: Tensor) -> Tensor:
+    return torch.log((torch.special.ndtr(upper) - torch.special.ndtr(lower)).clamp(min=1e-12))
+
+
+def _smaller_out(lower: Tensor, upper: Tensor) -> Tensor:
+    below, whole = torch.special.log_ndtr(lower), torch.special.log_ndtr(upper)
+    return below + torch.log(torch.expm1(whole - below))
+
+
 def _density(x_0: Tensor, x0_hat: Tensor, std: float, levels: int) -> Both:
     logs = -0.5 * ((x_0 - x0_hat) / std) ** 2 - math.log(std) - 0.5 * math.log(2 * math.pi)
     return _bits(-logs.flatten(1).sum(1), x_0)
@@ -76,6 +85,21 @@ DECODER = (
     Mutant(
         _decoder(lambda lower, upper: torch.special.log_ndtr(upper) - torch.special.log_ndtr(lower)),
         "The logarithm of a difference is not the difference of the logarithms.",
+    ),
+    Mutant(
+        _decoder(_floored),
+        "A floor under the area caps the cost: the area may be e^(-5000), not 1e-12. Subtract with logarithms.",
+        agrees_on=NEAR,
+    ),
+    Mutant(
+        _decoder(_smaller_out),
+        "Take the larger of the two logarithms out, not the smaller: that one may be minus infinity.",
+        agrees_on=("three pictures, 256 levels", "one picture", "pictures of one pixel", "a narrow decoder"),
+    ),
+    Mutant(
+        _decoder(reduce=lambda logs: -logs.flatten(1).mean(1), answer=lambda nats, x: (nats, nats / math.log(2))),
+        "A picture's probability is the product over its pixels: sum the nats, then divide for the bits.",
+        agrees_on=("pictures of one pixel",),
     ),
     Mutant(
         _decoder(lambda lower, upper: torch.special.log_ndtr(upper)),
@@ -169,8 +193,8 @@ POINT, NORMAL, AT_0, ALPHA_1 = (
 VARIANCE = (
     Mutant(
         lambda d, s, t: kernel(s, t).std ** 2 + 0 * s.sigma,
-        "That is the variance of the step forward, beta: right for standard normal data. Narrower data leave "
-        "less doubt.",
+        "That is the variance of the step forward, beta: right for standard normal data, if the "
+        "variance is preserved. Narrower data leave less doubt.",
         agrees_on=(NORMAL,),
     ),
     Mutant(
@@ -180,7 +204,8 @@ VARIANCE = (
     ),
     Mutant(
         lambda d, s, t: 0.5 * (kernel(s, t).std ** 2 + bridge_weights(s, t)[2] ** 2),
-        "Between the two limits, yes, but not halfway. Condition x_s on x_t.",
+        "The two limits are data of std 0 and 1; their mean is no law for other data, and wider data lie above both. "
+        "Condition x_s on x_t.",
     ),
     Mutant(
         lambda d, s, t: _best()(d, s, t).sqrt(),
@@ -203,7 +228,8 @@ VARIANCE = (
     ),
     Mutant(
         lambda d, s, t: kernel(s, t).std ** 2 * _before(d, t) / _before(d, s),
-        "Knowing x_t cannot leave more doubt about x_s than s itself had: is the quotient upside down?",
+        "Try a large V: the answer must stay below v_s, the variance of x_s before x_t is seen. Is the quotient upside "
+        "down?",
         agrees_on=(NORMAL,),
     ),
     Mutant(
@@ -235,6 +261,11 @@ VARIANCE = (
     Mutant(
         _best(step=lambda s, t: 1 - (t.alpha / s.alpha) ** 2),
         "1 - (alpha_t / alpha_s)**2 is the step's variance only where the variance is preserved.",
+        agrees_on=("data std 0.3", POINT, NORMAL, AT_0, "data std 2, four pairs at once"),
+    ),
+    Mutant(
+        _best(total=lambda d, m: (m.alpha * d) ** 2 + 1 - m.alpha**2),
+        "sigma**2 = 1 - alpha**2 holds only where the variance is preserved.",
         agrees_on=("data std 0.3", POINT, NORMAL, AT_0, "data std 2, four pairs at once"),
     ),
     Mutant(

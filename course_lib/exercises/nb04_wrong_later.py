@@ -44,6 +44,13 @@ def _unshaped(value: Tensor, like: Tensor) -> Tensor:
     return torch.as_tensor(value, dtype=like.dtype)
 
 
+def _widths_once(x_0: Tensor, x0_hat: Tensor, x_t: Tensor, s: Marginal, t: Marginal, model_std: Tensor) -> Tensor:
+    _, of_x_0, std = bridge_weights(s, t)
+    b = torch.as_tensor(model_std)
+    squares = (shaped(of_x_0, x_t) * (x_0 - x0_hat)).square().flatten(1).sum(1)
+    return torch.log(b / std) + (std**2 + squares) / (2 * b**2) - 0.5
+
+
 SAME, PIXEL, PERFECT = "the bridge's own standard deviation", "one pixel", "a perfect guess, a wider model"
 ROWS = "a level per image, B = W"
 ONE_TERM = (
@@ -124,6 +131,11 @@ ONE_TERM = (
         _term(reduce=lambda terms: terms.flatten(1).mean(1)),
         "Independent pixels: their KLs add up. A mean is no KL of the picture.",
         agrees_on=(PIXEL,),
+    ),
+    Mutant(
+        _widths_once,
+        "The terms that compare the two widths belong to every pixel: sum them over the picture too.",
+        agrees_on=(SAME, PIXEL),
     ),
     Mutant(
         _term(reduce=lambda terms: terms.flatten(1)[:, : terms.shape[-1]].sum(1)),

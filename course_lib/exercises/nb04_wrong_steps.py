@@ -69,7 +69,8 @@ IMPORTANCE = (
     ),
     Mutant(
         lambda p, q: (torch.softmax(p - q, 0) * (p - q)).sum(0),
-        "Weighting the logarithms by the weights themselves favours large ones twice. No weights beside the logarithm.",
+        "Weighting the logarithms by the weights averages over the posterior instead of over q: the result lies above "
+        "log p(x), not below. The mean of the weights comes first, then one logarithm.",
         agrees_on=(ONE_DRAW, EQUAL),
     ),
     Mutant(
@@ -276,6 +277,14 @@ TWO_POINTS = (
         _back(means=lambda x_t, a, P, s, t: a + 0 * x_t[:, None]),
         "Those are the points of time 0. At time s the bridge is still on its way between x_t and the point.",
         agrees_on=(CLEAN,),
+    ),
+    Mutant(
+        _back(normalise=lambda logs: torch.log_softmax(logs, 1)),
+        "Probabilities are asked for: the two of a row sum to 1.",
+    ),
+    Mutant(
+        _back(normalise=lambda logs: torch.softmax(logs, 0)),
+        "The two points of a row compete, not the noisy numbers: softmax over dimension 1.",
     ),
     Mutant(
         _back(spread=lambda s, t: t.sigma),

@@ -177,7 +177,6 @@ SETUP_NAMES: dict[str, tuple[str, ...]] = {
         "digits",
         "elbo",
         "equation",
-        "exact_log_likelihood",
         "gaussian_denoiser",
         "gaussian_gap",
         "gaussian_step_std",

@@ -23,9 +23,8 @@ from course_lib.reverse import (
     mixture_log_density,
     model_step,
     reverse_of_points,
-    walk,
 )
-from course_lib.schedule import Cosine, Linear, Table, jump, kernel
+from course_lib.schedule import Cosine, Linear, Table, jump, kernel, walk
 
 SOURCE = (Path(__file__).parents[2] / "notebooks" / "source" / "04_elbo.py").read_text(encoding="utf-8")
 POINTS, HALVES = torch.tensor([-1.0, 1.0]).double(), torch.tensor([0.5, 0.5]).double()
@@ -51,7 +50,8 @@ def test_the_printed_consistency_line_is_false_and_the_lines_before_it_are_right
     """On N(0.4, 0.09), five steps, the exact model: line D is the entropy within 5 standard errors, line E is not."""
     table, n, exact_std = Table.of(Linear(), 5), 50_000, partial(gaussian_step_std, 0.3)
     x_0 = 0.4 + 0.3 * torch.randn(n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    states = walk(table, x_0, torch.Generator().manual_seed(1))
+    noises = torch.randn(5, n, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    states = walk(x_0, table, noises)
     end = table(5)
     start = Isotropic(torch.full_like(x_0, float(end.alpha * 0.4)), torch.hypot(end.alpha * 0.3, end.sigma))
     first = exact_std(table(0), table(1))
