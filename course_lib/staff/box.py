@@ -55,11 +55,11 @@ class Box:
             *(("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP") if user else ()),
             *("--die-with-parent", "--new-session", "--hostname", "box", "--clearenv"),
             *(word for name, value in environment(f"{INSIDE}/course").items() for word in ("--setenv", name, value)),
+            *("--size", str(limits.temporary), "--perms", "1777", "--tmpfs", "/tmp"),  # first: Python may lie below it
             *_system(),
             *(word for path in self.masked for word in ("--tmpfs", path)),
             *("--proc", "/proc", "--dev", "/dev"),
             *("--size", str(32 * MB), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
-            *("--size", str(limits.temporary), "--perms", "1777", "--tmpfs", "/tmp"),
             *_parents(f"{INSIDE}/course"),
             *("--ro-bind", str(stage), f"{INSIDE}/course", "--bind", str(sockets), f"{INSIDE}/sockets"),
             *("--remount-ro", "/", "--chdir", "/tmp"),

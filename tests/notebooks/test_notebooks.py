@@ -22,7 +22,7 @@ from course_lib.exercises import of_notebook
 from course_lib.staff import assemble, rules
 from course_lib.staff.course import Course
 from course_lib.staff.execute import kernel_environment
-from course_lib.staff.grade import grade
+from course_lib.staff.grade import Settings, grade
 from course_lib.staff.source import read_source
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -71,7 +71,7 @@ def test_an_unsolved_notebook_scores_0_everywhere(course: Course, name: str, tmp
     path.write_text(assemble.dump(assemble.student(source, course.package)))
     if not source.exercises():
         pytest.skip("a notebook without exercises")
-    result = grade(path, course, "a seed of the tests", timeout=120)
+    result = grade(path, Settings(course, "a seed of the tests", timeout=120))
     assert [(row.exercise, row.points, row.status) for row in result.rows] == [
         (id, 0, "unattempted") for id in source.exercises()
     ]
@@ -84,7 +84,7 @@ def test_the_solution_scores_full_points(course: Course, name: str, tmp_path: Pa
     path.write_text(assemble.dump(assemble.solution(source, course.package)))
     if not source.exercises():
         pytest.skip("a notebook without exercises")
-    result = grade(path, course, "another seed of the tests", timeout=120)
+    result = grade(path, Settings(course, "another seed of the tests", timeout=120))
     assert [(row.exercise, row.points, row.status, row.feedback) for row in result.rows] == [
         (exercise.id, exercise.points, "right", "right") for exercise in of_notebook(source.number, course.package)
     ]
