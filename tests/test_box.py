@@ -64,6 +64,7 @@ def can(action):
         return True
     except OSError:
         return False
+home = os.path.expanduser("~")  # a Python that lies below it is shown there, and nothing else
 files = [str(path.relative_to("/box/course")) for path in pathlib.Path("/box/course").rglob("*.py")]
 print(json.dumps({
     "files": files,
@@ -72,7 +73,7 @@ print(json.dumps({
     "capabilities": [line.split()[1] for line in open("/proc/self/status") if line.startswith("Cap")],
     "no_new_privileges": [line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")],
     "environment": sorted(os.environ),
-    "home": os.listdir(os.path.expanduser("~")),
+    "home": [name for name in os.listdir(home) if not sys.prefix.startswith(os.path.join(home, name))],
     "network": sorted(os.listdir("/sys/class/net")) if os.path.exists("/sys/class/net") else ["lo"],
     "interfaces": [name for _, name in socket.if_nameindex()],
     "processes": resource.getrlimit(resource.RLIMIT_NPROC)[1],
