@@ -171,7 +171,8 @@ for t in (0, 10, 20, 30, 40):
 # on a slider, then use the arrow keys). Everything follows: the digit, the curves, and two points, -1 and 1, that spread until
 # they are one bump. Unlike the player above, this computes anew at each move, so it needs a running kernel.
 #
-# Try to find a schedule that keeps the digit readable until $t = 0.8$. Leave the bridge for notebook 03.
+# Try to find a schedule that keeps the digit readable until $t = 0.8$. Leave the bridge for notebook 03, and the classifier's
+# confidence too: a classifier may be sure of a digit where there is nothing but noise.
 
 # %%
 schedule_designer()
@@ -302,7 +303,8 @@ check("00.1", third_try)
 # - A function uses its arguments and what the setup cell imports, nothing else: so it can be checked anywhere.
 # - It returns its answer and leaves its inputs as they are. What it prints is ignored.
 # - Where chance is needed, the random numbers arrive as an argument (here `noise`), so that a right answer is one number.
-# - The solved notebooks are in the course's folder, in `notebooks/solutions/`. Looking there is allowed; trying first teaches more.
+# - The solved notebooks are in the course's folder, in `notebooks/solutions/` (beside `my/`, which is all that JupyterLab shows when
+#   `make lab` has started it). Looking there is allowed; trying first teaches more.
 # </details>
 
 

@@ -29,7 +29,7 @@
 # of corrupting step by step.
 #
 # **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under a minute on
-# two CPU cores; nothing is trained.
+# two CPU cores; nothing is trained. Exercises stand where their subject is, so not in the order of their numbers.
 
 # %% [markdown]
 # Run this first. It only imports; the exercises may use every name in it.
@@ -528,7 +528,7 @@ check("03.2", telescope)
 # %% [markdown]
 # ### Exercise 03.6: shares of the variance (2 points)
 #
-# (Exercises are not in the order of their numbers; this one belongs here.) The matrix of the picture above, for any
+# The matrix of the picture above, for any
 # gammas. One case has a gamma of 0 in the middle: a step that forgets everything.
 
 
