@@ -7,6 +7,7 @@ a "note" costs only what it says. Nothing is changed and nothing is downloaded.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import platform
 import re
@@ -19,6 +20,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 OLDEST_PYTHON = (3, 11)
 MODULES = {"pillow": "PIL", "jupyterlab": "jupyterlab", "ipykernel": "ipykernel"}  # where the module is named otherwise
+GRADING = ("nbval", "jupytext", "pytest")
+NO_BOX = "only teachers need it: a box for submitted code, made by bubblewrap on Linux; see docs/teaching.md"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NOTEBOOK = 1.2 * 2**30  # bytes: the most a notebook may take
 TRIAL_STEPS, TRIAL_BATCH = 8, 128
@@ -45,7 +48,7 @@ def examine() -> Iterator[Finding]:
     yield from libraries
     if any(finding.state == "broken" for finding in libraries):
         return
-    for check in (processor, memory, gpu, assets, speed, browser):
+    for check in (processor, memory, gpu, assets, speed, browser, grading):
         try:
             yield check()
         except Exception as error:  # a doctor who falls ill is no help
@@ -193,6 +196,27 @@ def browser() -> Finding:
         mend = "only the browser tests need it (Debian, Ubuntu: apt-get install chromium)"
         return Finding("Chromium", "note", "not found", mend)
     return Finding("Chromium", "ok", found)
+
+
+def grading() -> Finding:
+    """Whether submissions can be graded here, in the box."""
+    install = f"`{sys.executable} -m pip install -r requirements-test.txt` in the course's folder"
+    missing = [name for name in GRADING if importlib.util.find_spec(name) is None]
+    if missing:
+        return Finding("grading", "note", f"without {', '.join(missing)}", f"only teachers need it: {install}")
+    try:
+        from .staff.box import NoBox, find_box
+        from .staff.course import Course
+        from .staff.stage import packages as hidden
+    except Exception as error:
+        return Finding("grading", "note", f"cannot be imported: {error}", f"only teachers need it: {install}")
+    try:
+        box = find_box(hidden(Course()))
+    except NoBox as error:
+        return Finding("grading", "note", str(error), NO_BOX)  # which says what to install
+    except Exception as error:
+        return Finding("grading", "note", f"no box: {type(error).__name__}: {error}", NO_BOX)
+    return Finding("grading", "ok", f"in a box, by {box.bwrap}")
 
 
 def report() -> int:

@@ -1,5 +1,6 @@
 """The doctor finds what is wrong, says how to mend it, and never falls ill itself."""
 
+import importlib.util
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from course_lib import doctor, machine
+from course_lib.staff import box
 
 
 def fake_machine(monkeypatch, **facts):
@@ -64,6 +66,43 @@ def test_a_gpu_that_pytorch_cannot_use_is_slow(monkeypatch):
     assert doctor.gpu().state == "ok" and doctor.browser().state == "note"
 
 
+def test_grading_needs_a_box_and_packages_that_only_teachers_need(monkeypatch):
+    real = box.Box("/usr/bin/bwrap", False, ())
+    monkeypatch.setattr(box, "find_box", lambda packages: real)
+    assert doctor.grading() == doctor.Finding("grading", "ok", "in a box, by /usr/bin/bwrap")
+
+    def none(error):
+        def find_box(packages):
+            raise error
+
+        monkeypatch.setattr(box, "find_box", find_box)
+        return doctor.grading()
+
+    missing, ill = none(box.NoBox(f"bubblewrap is not installed ({box.INSTALL})")), none(OSError("no fork"))
+    assert missing.state == "note" and "apt-get install bubblewrap" in missing.found
+    assert "only teachers need it" in missing.mend
+    assert ill.state == "note" and "no fork" in ill.found and "only teachers need it" in ill.mend
+
+
+@pytest.mark.parametrize("name", doctor.GRADING)
+def test_grading_says_which_packages_are_not_there(monkeypatch, name):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda other: None if other == name else find(other))
+    finding = doctor.grading()
+    assert (finding.state, finding.found) == ("note", f"without {name}")
+    assert "only teachers need it" in finding.mend and "requirements-test.txt" in finding.mend
+
+
+def test_grading_is_looked_at_and_never_breaks_the_course(monkeypatch):
+    for name in ("processor", "memory", "gpu", "assets", "speed", "browser"):
+        monkeypatch.setattr(doctor, name, lambda: doctor.Finding("x", "ok", ""))
+    (finding,) = (finding for finding in doctor.examine() if finding.subject == "grading")
+    assert finding.state in ("ok", "note")
+    monkeypatch.setitem(sys.modules, "course_lib.staff.box", None)
+    finding = doctor.grading()
+    assert finding.state == "note" and "cannot be imported" in finding.found
+
+
 def test_speed_is_digits_over_time_and_leaves_the_global_generator_alone():
     ticks = iter([0.0, 2.0])
     state = torch.random.get_rng_state()
@@ -77,7 +116,7 @@ def test_a_check_that_fails_is_a_finding(monkeypatch):
     def ill():
         raise RuntimeError("no digits")
 
-    for name in ("processor", "memory", "gpu", "speed", "browser"):
+    for name in ("processor", "memory", "gpu", "speed", "browser", "grading"):
         monkeypatch.setattr(doctor, name, lambda: doctor.Finding("x", "ok", ""))
     ill.__name__ = "assets"
     monkeypatch.setattr(doctor, "assets", ill)

@@ -8,24 +8,53 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from grading import COURSE, EXERCISES, NAME, RIGHT, SEED, blank, cell, grader, points, row, save_to, solved
+from grading import (
+    COURSE,
+    EXERCISES,
+    FIXTURES,
+    FULL,
+    NAME,
+    RIGHT,
+    SEED,
+    blank,
+    cell,
+    grader,
+    points,
+    row,
+    save_to,
+    solved,
+)
 
+from course_lib.__main__ import main
 from course_lib.exercises.kernel import MIME
 from course_lib.exercises.running import run
 from course_lib.exercises.wire import Malformed, encode
 from course_lib.staff import assemble
-from course_lib.staff.course import ROOT
+from course_lib.staff.class_report import class_report
+from course_lib.staff.course import ROOT, Course
 from course_lib.staff.grade import Grade, Grader, Row, read_seed
 from course_lib.staff.grading_notebook import grading_notebook
 from course_lib.staff.reports import save, table
 from course_lib.staff.source import read_source
+from course_lib.staff.stage import SERVER, stage
 from course_lib.staff.submission import Found, Unreadable, find_solutions, read_submission
 from course_lib.staff.verdicts import judge_outputs, read_message
+
+ONCE = """# whether it starts depends on whether it was started before
+from pathlib import Path
+tried = Path(__file__).with_name("tried")
+ends = {}
+tried.touch()
+if ends:
+    raise SystemExit
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +190,78 @@ def test_a_submission_that_is_stopped_by_the_clock_keeps_what_it_has_earned(proc
     assert points(result) == {"90.1": 2, "90.2": 1, "90.3": 3, "90.4": 0}
     assert row(result, "90.4").status == "stopped"
     assert {row.status for row in another.rows} == {"unattempted"}
+
+
+def break_server(process: Grader, code: str) -> None:
+    """Let what serves this grading process's kernels run `code` first."""
+    server, future = process.folder / "course" / SERVER, "from __future__ import annotations\n"
+    server.write_text(server.read_text().replace(future, future + code))
+
+
+def test_a_grader_that_starts_no_kernel_gives_no_points_but_its_reason(tmp_path: Path) -> None:
+    with grader(None, timeout=30.0) as process:
+        server = process.folder / "course" / SERVER
+        whole = server.read_text()
+        break_server(process, "raise SystemExit\n")
+        failed = graded(process, solved(), tmp_path)
+        server.write_text(whole)
+        mended = graded(process, solved(), tmp_path)
+    assert failed.failed and failed.rows == () and failed.reason.startswith("the grader failed: the kernel server ")
+    assert not mended.failed and points(mended) == FULL
+
+
+def test_a_server_that_does_not_start_gets_a_second_chance(tmp_path: Path) -> None:
+    with grader(None, timeout=30.0) as process:
+        break_server(process, ONCE.format("not tried.exists()"))
+        result = graded(process, solved(), tmp_path)
+    assert not result.failed and points(result) == FULL
+
+
+def test_a_server_that_a_submission_kills_costs_points_even_where_no_other_starts(tmp_path: Path) -> None:
+    kills = "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n\n\n" + RIGHT["90.2"]
+    with grader(None, timeout=30.0) as process:
+        break_server(process, ONCE.format("tried.exists()"))
+        result = graded(process, solved(e2=kills), tmp_path)
+    assert not result.failed and result.reason == ""
+    assert points(result) == {"90.1": 2, "90.2": 0, "90.3": 0, "90.4": 0}
+    assert row(result, "90.4").status == "stopped"
+
+
+@pytest.mark.parametrize(("begun", "kernels"), [(False, 2), (True, 1)])
+def test_a_kernel_that_does_not_answer_has_another_try_before_any_submitted_code_ran(
+    monkeypatch: pytest.MonkeyPatch, begun: bool, kernels: int
+) -> None:
+    from course_lib.staff import nbval_child
+
+    class House:
+        begun, started = False, 0
+
+        def kernel(self) -> tuple[Any, Any]:
+            self.started += 1
+            return None, SimpleNamespace(close=lambda: None)
+
+        def close(self) -> None:
+            pass
+
+    def silent(kernel: nbval_child.WatchedKernel) -> None:
+        raise nbval_child.NoKernel("a kernel does not answer")
+
+    house = House()
+    house.begun = begun
+    monkeypatch.setitem(nbval_child.JOB, "house", house)
+    monkeypatch.setattr(nbval_child.WatchedKernel, "greet", silent)
+    with pytest.raises(nbval_child.NoKernel, match="does not answer"):
+        nbval_child.WatchedKernel()
+    assert house.started == kernels
+
+
+def test_a_grading_process_that_does_not_run_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with grader(None) as process:
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        result = graded(process, solved(), tmp_path)
+    assert result.failed and result.reason == "the grader failed: the grading process ended"
 
 
 def test_redefined_names_and_nbval_markers_change_nothing_for_others(process: Grader, tmp_path: Path) -> None:
@@ -409,6 +510,22 @@ def test_the_table_has_a_line_for_every_submission() -> None:
     ]
 
 
+FAILED = Grade("c/carl.ipynb", reason="the grader failed: no kernel", failed=True)
+
+
+def test_where_the_grader_failed_no_report_has_points(tmp_path: Path) -> None:
+    for format in ("table", "csv", "json", "gradescope"):
+        save([replace(FAILED, reason="", failed=False)], tmp_path, format)
+        save([*GRADES, FAILED], tmp_path, format)
+    assert table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", "the", *FAILED.reason.split()[1:]]
+    assert (tmp_path / "grades.csv").read_text().splitlines()[-1] == f"c/carl.ipynb,,,,,,{FAILED.reason}"
+    assert json.loads((tmp_path / "grades.json").read_text())[-1]["points"] is None
+    assert {path.parent.name for path in tmp_path.rglob("results.json")} == {"anna", "bert"}
+    assert f"Not graded: {FAILED.reason}." in (tmp_path / "feedback" / "c" / "carl.txt").read_text()
+    lines = class_report([*GRADES, FAILED]).splitlines()
+    assert lines[0] == "3 submissions, 2 of them not graded (1 because the grader failed)."
+
+
 def test_reports_in_every_format(tmp_path: Path) -> None:
     for format in ("table", "csv", "json", "gradescope"):
         save(GRADES, tmp_path, format)
@@ -460,3 +577,66 @@ def test_a_broken_file_on_the_command_line_is_graded_0(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "JSON but not a notebook" in result.stdout
     assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text()
+
+
+def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FIXTURES))
+    monkeypatch.setattr("course_lib.staff.course.Course", partial(Course, FIXTURES, "fixture_exercises"))
+
+    def broken_stage(course: Course, folder: Path) -> Path:
+        (stage(course, folder) / SERVER).write_text("raise SystemExit\n")
+        return folder
+
+    file, broken, out = save_to(tmp_path / "a.ipynb", solved()), tmp_path / "b.ipynb", tmp_path / "out"
+    broken.write_text("{}")
+    command = ["grade", str(file), str(broken), "--out", str(out), "--no-sandbox", "--format", "csv"]
+    with monkeypatch.context() as patch:
+        patch.setattr("course_lib.staff.grade.stage", broken_stage)
+        assert main(command) == 1
+    said = capsys.readouterr()
+    assert "1 of 2 not graded because the grader failed" in said.err and "--resume" in said.err
+    assert "the grader failed: the kernel server" in (out / "grades.csv").read_text()
+    report = (out / "class.txt").read_text()
+    assert "2 of them not graded (1 because the grader failed)" in report and "wrong answer" not in report
+    assert len(list((out / "records").glob("*.json"))) == 1, "of the file that is no notebook"
+    seed = (out / "seed.txt").read_text()
+    assert main([*command, "--resume"]) == 0
+    assert ",10,10," in (out / "grades.csv").read_text() and len(list((out / "records").glob("*.json"))) == 2
+    assert (out / "seed.txt").read_text() == seed
+
+
+@pytest.mark.parametrize("left", ["records/0.json", "grades.csv", "gradescope/a/results.json"])
+def test_a_second_run_into_the_same_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
+    file, out = tmp_path / "x.ipynb", tmp_path / "out"
+    file.write_text("{}")
+    for path in (out / left, out / "seed.txt"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    assert main(["grade", str(file), "--out", str(out), "--no-sandbox"]) == 2
+    words = f"--out {out} already holds grades: add --resume to go on, or choose another folder"
+    assert capsys.readouterr().err == f"course_lib: {words}\n"
+    assert (out / "seed.txt").read_text() == (out / left).read_text() == "kept" and len(list(out.iterdir())) == 2
+
+
+def test_a_folder_without_grades_and_a_resumed_run_are_not_refused(tmp_path: Path) -> None:
+    file, out = tmp_path / "x.ipynb", tmp_path / "out"
+    file.write_text("{}")
+    out.mkdir()
+    (out / "seed.txt").write_text("left by a run that was interrupted before its first grade")
+    assert main(["grade", str(file), "--out", str(out), "--no-sandbox"]) == 0
+    assert main(["grade", str(file), "--out", str(out), "--no-sandbox", "--resume"]) == 0
+
+
+def test_folders_in_the_place_of_notebooks_are_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, folder, out = tmp_path / "x.ipynb", tmp_path / "collected", tmp_path / "out"
+    file.write_text("{}")
+    folder.mkdir()
+    words = f"course_lib: expected notebooks, such as {folder}/*/*.ipynb\n"
+    assert main(["grade", str(folder), "--out", str(out), "--no-sandbox"]) == 2
+    assert capsys.readouterr().err == words and not out.exists()
+    assert main(["grade", str(folder), str(file), "--out", str(out), "--no-sandbox"]) == 2
+    assert capsys.readouterr().err.endswith(words)

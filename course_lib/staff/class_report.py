@@ -30,7 +30,9 @@ def save_class_report(grades: Sequence[Grade], out: Path) -> list[Path]:
 def class_report(grades: Sequence[Grade]) -> str:
     """Points of the class, then every exercise, those that most failed first, with its commonest wrong answer."""
     graded = [grade for grade in grades if grade.rows]
-    lines = [f"{len(grades)} submissions, {len(grades) - len(graded)} of them not graded."]
+    failed = sum(grade.failed for grade in grades)
+    why = f" ({failed} because the grader failed)" if failed else ""
+    lines = [f"{len(grades)} submissions, {len(grades) - len(graded)} of them not graded{why}."]
     for notebook in sorted({grade.notebook for grade in graded}):
         points = sorted(grade.points for grade in graded if grade.notebook == notebook)
         out_of = max(grade.out_of for grade in graded if grade.notebook == notebook)

@@ -41,12 +41,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Grade:
-    """A graded submission, known by its path; `reason` says why it could not be graded, where it could not."""
+    """A graded submission, known by its path; `reason` says why it could not be graded, where it could not.
+
+    `failed`: that was the grader's own doing, so it is worth grading again.
+    """
 
     submission: str
     notebook: str = ""
     rows: tuple[Row, ...] = ()
     reason: str = ""
+    failed: bool = False
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -138,6 +142,8 @@ class Grader:
             lines = [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
             if done or self.closing:
                 break
+        if not lines and not done:
+            lines = [{"failed": "the grading process ended"}]
         return as_grade(identity(path), lines, time.monotonic() - start)
 
     def close(self) -> None:
@@ -197,6 +203,9 @@ _NOT_PASSED = ("PYTEST_", "NBGRADER_", "COV_", "COVERAGE_")
 def as_grade(submission: str, lines: Sequence[dict[str, Any]], seconds: float) -> Grade:
     """The grade that a grading process's lines amount to. What is not in them is worth nothing."""
     first: dict[str, Any] = lines[0] if lines else {"reason": "reading the file took too much memory or time"}
+    failure = next((str(line["failed"]) for line in lines if "failed" in line), "")
+    if failure:
+        return Grade(submission, reason=f"the grader failed: {failure}", failed=True, seconds=seconds)
     if "rows" not in first:
         return Grade(submission, reason=str(first.get("reason", "nothing came of it")), seconds=seconds)
     results = {str(line.get("exercise")): line for line in lines[1:]}

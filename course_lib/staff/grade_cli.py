@@ -87,7 +87,19 @@ def _wrong(arguments: argparse.Namespace, out: Path, paths: Sequence[Path]) -> s
         return f"--jobs is {arguments.jobs}; expected 1 or more"
     if out.exists() and not out.is_dir():
         return f"--out {out} is a file; expected a folder"
+    if all(path.is_dir() for path in paths):
+        return _notebooks_in(paths)
+    from .records import holds_grades
+
+    if not arguments.resume and holds_grades(out):
+        return f"--out {out} already holds grades: add --resume to go on, or choose another folder"
     return "" if hasattr(os, "fork") else "grading needs Linux or macOS (on Windows: in WSL)"
+
+
+def _notebooks_in(paths: Sequence[Path]) -> str:
+    """What to say where folders are given and nothing is graded; empty where there is none among `paths`."""
+    folder = next((path for path in paths if path.is_dir()), None)
+    return f"expected notebooks, such as {folder}/*/*.ipynb" if folder else ""
 
 
 def _box(course: Any) -> Box:
@@ -113,7 +125,13 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
     print(f"seconds a submission: {sum(seconds) / len(seconds):.1f} in the mean, {seconds[-1]:.1f} at most")
     first = written[0] if len(written) == 1 else out / "gradescope"
     print(f"written: {', '.join(map(str, [first, out / 'feedback', *also]))}")
-    return 0
+    failed = sum(grade.failed for grade in grades)
+    if failed:
+        again = "mend that, then the same command with --resume grades what is missing"
+        print(f"course_lib: {failed} of {len(grades)} not graded because the grader failed: {again}", file=sys.stderr)
+        return 1
+    wrong = "" if any(grade.rows for grade in grades) else _notebooks_in(paths)
+    return _refuse(wrong) if wrong else 0
 
 
 def _graded(

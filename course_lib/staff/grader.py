@@ -123,6 +123,8 @@ def grade_in_child(path: Path, channel: int, course: Course, settings: dict[str,
         grading.write_text(dump(notebook), encoding="utf-8")
         try:
             run_notebook(grading, channel, job | {"house": house})
+            if house.failure:
+                _tell(channel, {"failed": house.failure})
         finally:
             house.close()
             with contextlib.suppress(OSError):

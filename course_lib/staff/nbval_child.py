@@ -42,6 +42,8 @@ class House:
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
         self.server: KernelServer | None = None
+        self.begun = False  # whether any code of the submission has run
+        self.failure = ""  # why no kernel started before that: not the submission's doing
 
     def kernel(self) -> tuple[KernelServer, Wires]:
         """A fresh kernel and the connections to it. NoKernel where a new server cannot start one either."""
@@ -49,7 +51,7 @@ class House:
             try:
                 self.server = self.server or KernelServer(**self.settings)
                 return self.server, Wires(self.server.start_kernel(SETUP))
-            except NoKernel:
+            except (NoKernel, OSError):
                 self.close()
                 if attempt == 2:
                     raise
@@ -65,8 +67,20 @@ class WatchedKernel(RunningKernel):
     """One kernel for one exercise. Its death is noticed at once; time-outs are for the whole cell, however chatty."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.hung = False
-        self.server, self.wires = JOB["house"].kernel()
+        self.hung, house = False, JOB["house"]
+        self.server, self.wires = house.kernel()
+        try:
+            self.greet()
+        except (NoKernel, KernelEnded, Garbled):
+            self.wires.close()
+            if house.begun:
+                raise
+            house.close()  # nobody has touched it: once more, by another server
+            self.server, self.wires = house.kernel()
+            self.greet()
+
+    def greet(self) -> None:
+        """Wait until the kernel answers; NoKernel where it does not."""
         deadline = time.monotonic() + SETUP
         while time.monotonic() < deadline:
             try:
@@ -162,11 +176,17 @@ class GradingCell(nbval.plugin.IPyNbCell):
                 self.parent.renew()
             elif self.parent.timed_out or self.parent.kernel is None or not self.parent.kernel.is_alive():
                 raise NoKernel("the cell before it hung or ended the kernel")
-        except (NoKernel, KernelEnded, Garbled) as error:
-            self.note("stopped", str(error) or "no kernel started")
+        except Exception as error:
+            reason = str(error) or "no kernel started"
+            if isinstance(error, NoKernel | KernelEnded | Garbled):
+                self.note("stopped", reason)
+            if self.role == "setup" and not JOB["house"].begun:
+                JOB["house"].failure = reason
+                self.session.shouldstop = reason
             raise
 
     def runtest(self) -> None:
+        JOB["house"].begun |= self.role == "solution"
         self.config.option.nbval_cell_timeout = SETUP if self.role == "setup" else JOB["timeout"]
         try:
             super().runtest()

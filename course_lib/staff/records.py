@@ -34,12 +34,20 @@ class Records:
             return None
 
     def keep(self, path: Path, grade: Grade, content: str) -> None:
-        """Record a grade, for what the file held when it was read."""
+        """Record a grade, for what the file held when it was read; none where the grader failed."""
+        if grade.failed:
+            return
         record = asdict(grade) | {"run": self.run, "content": content}
         write_atomically(self._file(path), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
 
     def _file(self, path: Path) -> Path:
         return self.folder / f"{hashlib.sha256(os.fsencode(identity(path))).hexdigest()[:32]}.json"
+
+
+def holds_grades(out: Path) -> bool:
+    """Whether a run has left records or reports in `out`."""
+    patterns = ("records/*.json", *(f"grades.{ending}" for ending in ("txt", "csv", "json")), "gradescope/*")
+    return any(next(out.glob(pattern), None) for pattern in patterns)
 
 
 def content(path: Path) -> str:

@@ -25,8 +25,11 @@ def save(grades: Sequence[Grade], out: Path, format: str) -> list[Path]:
     if format == "gradescope":
         paths = [out / "gradescope" / _file_name(grade) / "results.json" for grade in grades]
         for path, grade in zip(paths, grades, strict=True):
-            write(path, json.dumps(gradescope(grade), indent=1) + "\n")
-        return paths
+            if grade.failed:  # a score of 0 would be taken for the submission's
+                path.unlink(missing_ok=True)
+            else:
+                write(path, json.dumps(gradescope(grade), indent=1) + "\n")
+        return [path for path, grade in zip(paths, grades, strict=True) if not grade.failed]
     maker, ending = {"table": (table, "txt"), "json": (as_json, "json"), "csv": (as_csv, "csv")}[format]
     path = out / f"grades.{ending}"
     write(path, maker(grades))
@@ -39,7 +42,7 @@ def table(grades: Sequence[Grade]) -> str:
     rows = [["submission", *columns, "total", "remarks"]]
     for grade in grades:
         points = {row.exercise: str(row.points) for row in grade.rows}
-        total = f"{grade.points}/{grade.out_of}" if grade.rows else "0"
+        total = f"{grade.points}/{grade.out_of}" if grade.rows else "-" if grade.failed else "0"
         rows.append([printable(grade.submission), *(points.get(id, "-") for id in columns), total, _remarks(grade)])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -55,7 +58,8 @@ def as_csv(grades: Sequence[Grade]) -> str:
         points = {row.exercise: row.points for row in grade.rows}
         cells = [points.get(id, "") for id in columns]
         name = for_spreadsheet(grade.submission)
-        writer.writerow([name, grade.notebook, *cells, grade.points, grade.out_of, _remarks(grade)])
+        total = ["", ""] if grade.failed else [grade.points, grade.out_of]
+        writer.writerow([name, grade.notebook, *cells, *total, _remarks(grade)])
     return text.getvalue()
 
 
@@ -67,7 +71,8 @@ def as_json(grades: Sequence[Grade]) -> str:
 def _record(grade: Grade) -> dict[str, Any]:
     rows = [dict(vars(row)) for row in grade.rows]
     names = {"submission": grade.submission, "notebook": grade.notebook, "reason": grade.reason}
-    return names | {"points": grade.points, "out_of": grade.out_of, "exercises": rows}
+    points = None if grade.failed else grade.points
+    return names | {"points": points, "out_of": grade.out_of, "exercises": rows}
 
 
 def gradescope(grade: Grade) -> dict[str, Any]:
