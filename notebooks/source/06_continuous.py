@@ -1929,7 +1929,7 @@ for first in (11.0, 9.0):
     print(f"started at log SNR {first:.0f} in place of 13, 20 steps: {mean_and_error(bits(20, probe, first))}")
 
 # %% [markdown]
-# (With 80 steps, not run here because of the time, the change is a quarter of the one from 20 to 40, as it should be.) Beside it, notebook 04's bound for the same network on the same digits: a chain of 200 steps, every term computed, with the discretised decoder.
+# (For a method of second order, the next change, from 40 to 80 steps, should be a quarter of this one; that takes too long to run here.) Beside it, notebook 04's bound for the same network on the same digits: a chain of 200 steps, every term computed, with the discretised decoder.
 
 # %%
 table = Table.of(cosine, 200)
