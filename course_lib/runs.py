@@ -145,6 +145,11 @@ def save_run(
 
 def sample_run(arguments: argparse.Namespace) -> int:
     """Sample as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
+    with joined(arguments.device) as processes:
+        return _sample_run(arguments, processes)
+
+
+def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
     out = Path(arguments.out)
     if out.suffix not in (".npz", ".png"):
         raise ValueError(f"--out {arguments.out!r}: expected a name that ends in .npz (an array) or .png (a sheet)")
@@ -155,14 +160,13 @@ def sample_run(arguments: argparse.Namespace) -> int:
     steps = SAMPLER_STEPS[arguments.sampler] if arguments.steps is None else arguments.steps
     if steps < 1:
         raise ValueError(f"--steps {steps}: expected at least 1 step")
-    with joined(arguments.device) as processes:
-        device = choose_device(processes.device(arguments.device))
-        model = load_model(arguments.model)
-        model.network.to(device)
-        drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
-        if processes.first:
-            write_images(to_unit(drawn).cpu(), out)
-            print(f"{len(drawn)} images by {arguments.sampler} in {steps} steps, saved as {out}")
+    device = choose_device(processes.device(arguments.device))
+    model = load_model(arguments.model)
+    model.network.to(device)
+    drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
+    if processes.first:
+        write_images(to_unit(drawn).cpu(), out)
+        print(f"{len(drawn)} images by {arguments.sampler} in {steps} steps, saved as {out}")
     return 0
 
 

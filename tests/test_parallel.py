@@ -145,12 +145,18 @@ def test_an_error_in_one_process_ends_all_and_is_one_line(tmp_path: Path):
     assert "Traceback" not in result.stderr.split("torch/distributed")[0]
 
 
-def test_a_bad_argument_is_one_line_from_two_processes(tmp_path: Path):
-    result = together("-m", "course_lib", *TRAIN, "--batch", "9", "--out", str(tmp_path / "odd"))
-    assert result.returncode != 0
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([*TRAIN, "--batch", "9"], "9 images cannot be shared equally by 2 processes: expected a multiple of 2"),
+        (["sample", "--model", "nowhere"], "no model called 'nowhere'"),
+    ],
+)
+def test_a_bad_argument_is_one_line_from_two_processes(tmp_path: Path, command, message):
+    result = together("-m", "course_lib", *command, "--out", str(tmp_path / "x.png"))
+    assert result.returncode != 0 and list(tmp_path.iterdir()) == []
     (line,) = said(result)
-    assert "a batch of 9 images cannot be shared equally by 2 processes: expected a multiple of 2" in line
-    assert not (tmp_path / "odd").exists()
+    assert message in line
 
 
 def test_two_processes_draw_the_very_samples_of_one(tmp_path: Path):
