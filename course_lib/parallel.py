@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,6 +178,8 @@ def joined(device: str = "auto") -> Iterator[Processes]:
     except Exception as error:
         if not first_to_fail(store):
             raise SystemExit(2 if isinstance(error, ValueError) else 1) from None
+        if not processes.first:
+            print(file=sys.stderr)  # the first one's progress bar may stand on this line
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
             reason = str(error).splitlines()[0]
             raise RuntimeError(

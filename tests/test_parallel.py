@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ def together(*arguments: str) -> subprocess.CompletedProcess:
 
 def said(result: subprocess.CompletedProcess) -> list[str]:
     """Our lines on stderr, torchrun's own left out."""
-    return [line for line in result.stderr.splitlines() if line.startswith(("course_lib train:", "course_lib sample:"))]
+    return re.findall(r"course_lib (?:train|sample): .*", result.stderr)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -129,7 +130,7 @@ def test_processes_killed_with_or_without_each_other_resume_to_the_same_weights(
     assert one.returncode != 0 and time.monotonic() - started < 60 and len(said(one)) <= 1, one.stderr
     assert int(weights(folder)["step"]) in (2, 3)
     both = together(WORKER, "die", "5", "0,1", *arguments, "--resume")
-    assert both.returncode != 0 and int(weights(folder)["step"]) == 4  # killed before it could save step 5
+    assert both.returncode != 0 and int(weights(folder)["step"]) in (4, 5)  # whichever of them was killed first
     done = together("-m", "course_lib", *arguments, "--resume")
     assert done.returncode == 0, done.stderr
     expected, resumed = weights(whole), weights(folder)
