@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,7 +16,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with an argument in one line, and exits with 2."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, which all find it wrong, one says so
+            print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -45,12 +47,15 @@ def parser() -> Parser:
     train.add_argument("--noise-std", type=float, help="its standard deviation")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    compile_help = "torch.compile: auto (on a GPU, for long runs; the default), on, off"
+    train.add_argument("--compile", default="auto", choices=["auto", "on", "off"], help=compile_help)
     train.add_argument("--save-seconds", type=float, default=30.0, metavar="S", help="save this often (default: 30)")
     train.set_defaults(func=_train)
 
     sample = commands.add_parser("sample", help="draw samples from a trained network")
     sample.add_argument("--model", default="digits", help="the shipped network, digits, or a folder made by train")
-    sample.add_argument("--n", type=int, default=64, help="how many images (default: 64)")
+    number_help = "how many images (default: 64); after torchrun, which has options of its own in n, --number"
+    sample.add_argument("--n", "--number", type=int, default=64, metavar="N", help=number_help)
     sample.add_argument("--sampler", default="ddpm", help="ddpm, ddim, heun, renoise (default: ddpm)")
     sample.add_argument("--steps", type=int, help="steps from noise to image (default: ddpm 120, ddim 50, heun 18)")
     sample.add_argument("--seed", type=int, default=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .parametrization import Denoiser, Parametrization, network_denoiser
+from .parametrization import Denoiser, Network, Parametrization, network_denoiser
 from .schedule import Continuous, Cosine, Truncated
 from .unet import UNet, UNetConfig, channels_last
 
@@ -48,15 +49,23 @@ class Model:
         height, width = self.record.get("image_size", (28, 28))
         return self.network.config.channels, height, width
 
-    def denoiser(self, clip_x0: bool = True, label: Tensor | None = None) -> Denoiser:
-        """The network as a denoiser, without gradients; with `label`, (B,), for a network with classes."""
+    def denoiser(
+        self,
+        clip_x0: bool = True,
+        label: Tensor | None = None,
+        around: Callable[[Network], Network] | None = None,
+    ) -> Denoiser:
+        """The network as a denoiser, without gradients; with `label`, (B,), for a network with classes.
+
+        `around` may put something between the two, such as `gpu.Graphed`: it gets the network, (x, log_snr) -> output.
+        """
         network = self.network.eval()
 
         @torch.no_grad()
         def answer(x: Tensor, log_snr: Tensor) -> Tensor:
             return network(x, log_snr, label)
 
-        return network_denoiser(answer, self.parametrization, clip_x0)
+        return network_denoiser(around(answer) if around else answer, self.parametrization, clip_x0)
 
 
 def save_model(folder: Path, model: Model) -> None:

@@ -6,7 +6,9 @@ import argparse
 import io
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +20,39 @@ from tqdm import tqdm
 from .checkpoint import Model, load_model, load_training, save_model, save_training, training_tensors, write_atomically
 from .data import to_unit
 from .datasets import dataset
-from .parametrization import Parametrization
-from .sampling import STEPS, sample
-from .schedule import karras_times
+from .gpu import Engine, Graphed, in_pieces, wants_compiling
+from .parallel import ALONE, Processes, joined
+from .parametrization import Denoiser, Network, Parametrization, Prediction
+from .sampling import STEPS, Step, sample
+from .schedule import Marginal, karras_times
 from .training import TrainConfig, TrainState, choose_device, train
 from .unet import PRESETS, UNet
 
 SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 120, "renoise": 120}
-CHUNK = 250
+CHUNK = 250  # images that are drawn together
+PIECES = {"cpu": 25, "cuda": 125}  # images that the network is shown at once: what several processes share out
 
 
 def train_run(arguments: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
+    with joined(arguments.device) as processes:
+        return _train_run(arguments, processes)
+
+
+def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
     if arguments.preset not in PRESETS:
         raise ValueError(f"unknown preset {arguments.preset!r}: expected one of {', '.join(PRESETS)}")
     optional = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std")
     config = replace(
-        TrainConfig(arguments.steps, arguments.seconds, seed=arguments.seed, device=arguments.device),
+        TrainConfig(arguments.steps, arguments.seconds, seed=arguments.seed, device=processes.device(arguments.device)),
         **{name: value for name in optional if (value := getattr(arguments, name)) is not None},
     )
-    choose_device(config.device)
+    device = choose_device(config.device)
+    engine = Engine(compile=wants_compiling(arguments.compile, device, config.seconds, config.steps))
+    processes.share(config.batch)
     parametrization = Parametrization(arguments.target)
-    images = dataset(arguments.data).images
+    with processes.one_downloads():
+        images = dataset(arguments.data).images
     layout = replace(PRESETS[arguments.preset], channels=images.shape[1])
     if images.shape[2] % layout.divisor:
         shape = f"{images.shape[2]} x {images.shape[3]}"
@@ -49,7 +62,9 @@ def train_run(arguments: argparse.Namespace) -> int:
     folder, size = Path(arguments.out), (images.shape[2], images.shape[3])
     settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
     del settings["device"]
-    resume = saved_run(folder, settings, arguments.resume)
+    resume = processes.tensors_of_first(
+        saved_run(folder, settings, arguments.resume) if processes.first else None  # the others need not see the files
+    )
 
     torch.manual_seed(config.seed)
     network = UNet(layout)
@@ -57,8 +72,13 @@ def train_run(arguments: argparse.Namespace) -> int:
     saved_at = time.monotonic()
     unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
     try:
-        with tqdm(total=total, unit=unit, desc=f"training {arguments.preset}", mininterval=0.5) as bar:
-            for state in train(network, parametrization, images, config, resume=resume):
+        title, silent = f"training {arguments.preset}", not processes.first
+        with tqdm(total=total, unit=unit, desc=title, mininterval=0.5, disable=silent) as bar:
+            for state in train(
+                network, parametrization, images, config, resume=resume, engine=engine, processes=processes
+            ):
+                if not processes.first:
+                    continue
                 bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
                 if time.monotonic() - saved_at >= arguments.save_seconds:
                     bar.set_postfix(step=state.step, loss=f"{float(state.loss):.4f}")
@@ -66,11 +86,13 @@ def train_run(arguments: argparse.Namespace) -> int:
                     saved_at = time.monotonic()
                 bar.update(0)
     except KeyboardInterrupt:
-        if state is None:
+        if state is None or not processes.first:
             raise KeyboardInterrupt(" before the first step; nothing was saved") from None
         save_run(folder, state, parametrization, settings, size)
         where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
         raise KeyboardInterrupt(where) from None
+    if not processes.first:
+        return 0
     if state is None:
         length = f"{total:g} {'steps' if config.steps else 'seconds'}"
         print(f"nothing left to do: the run in {folder} has had all its {length}")
@@ -123,6 +145,11 @@ def save_run(
 
 def sample_run(arguments: argparse.Namespace) -> int:
     """Sample as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
+    with joined(arguments.device) as processes:
+        return _sample_run(arguments, processes)
+
+
+def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
     out = Path(arguments.out)
     if out.suffix not in (".npz", ".png"):
         raise ValueError(f"--out {arguments.out!r}: expected a name that ends in .npz (an array) or .png (a sheet)")
@@ -133,10 +160,18 @@ def sample_run(arguments: argparse.Namespace) -> int:
     steps = SAMPLER_STEPS[arguments.sampler] if arguments.steps is None else arguments.steps
     if steps < 1:
         raise ValueError(f"--steps {steps}: expected at least 1 step")
-    device = choose_device(arguments.device)
+    device = choose_device(processes.device(arguments.device))
     model = load_model(arguments.model)
     model.network.to(device)
-    images = to_unit(draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device)).cpu()
+    drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
+    if processes.first:
+        write_images(to_unit(drawn).cpu(), out)
+        print(f"{len(drawn)} images by {arguments.sampler} in {steps} steps, saved as {out}")
+    return 0
+
+
+def write_images(images: Tensor, out: Path) -> None:
+    """Write `images` (N, C, H, W) in [0, 1] as an array, .npz, or a contact sheet, .png."""
     if out.suffix == ".png":
         from .plotting import save_sheet
 
@@ -147,23 +182,66 @@ def sample_run(arguments: argparse.Namespace) -> int:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, images=array[..., 0] if array.shape[-1] == 1 else array)
         write_atomically(out, buffer.getvalue())
-    print(f"{len(images)} images by {arguments.sampler} in {steps} steps, saved as {out}")
-    return 0
 
 
-def draw(model: Model, n: int, sampler: str, steps: int, seed: int, device: torch.device | str = "cpu") -> Tensor:
+def draw(
+    model: Model,
+    n: int,
+    sampler: str,
+    steps: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    processes: Processes = ALONE,
+) -> Tensor:
     """`n` samples, (n, C, H, W) in [-1, 1], in chunks that fit a small machine, with a progress bar.
 
-    Times are spaced as Karras et al. 2022 do, which suits every sampler here when steps are few.
+    Times are spaced as Karras et al. 2022 do, which suits every sampler here when steps are few. Several `processes`
+    share every chunk by rows and draw the whole chunk's noise, so that a seed means the same images however many there
+    are; the first one gets all of them, on the CPU, the others get their own. On a GPU the network is a CUDA graph.
     """
+    device = torch.device(device)
+    piece = PIECES.get(device.type, CHUNK)
+
+    def around(network: Network) -> Network:
+        return in_pieces(Graphed(network), piece)
+
     generator = torch.Generator().manual_seed(seed)
-    denoiser, schedule = model.denoiser(), model.schedule
+    denoiser, schedule = model.denoiser(around=around), model.schedule
     times = karras_times(schedule, steps)
+    sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+    owners = [processes.owners(size, piece) for size in sizes]
+    mine = int((torch.cat(owners) == processes.rank).sum())
     done = []
-    with tqdm(total=n * steps, unit="image step", desc=f"sampling by {sampler}", mininterval=0.5, leave=False) as bar:
-        for start in range(0, n, CHUNK):
-            x = torch.randn(min(CHUNK, n - start), *model.image_shape, generator=generator).to(device)
-            for state in sample(denoiser, schedule, times, x, STEPS[sampler], generator):
+    title, silent = f"sampling by {sampler}", not processes.first
+    with tqdm(total=mine * steps, unit="image step", desc=title, mininterval=0.5, leave=False, disable=silent) as bar:
+        for size, owner in zip(sizes, owners, strict=True):
+            noise = partial(noise_rows, (size, *model.image_shape), owner == processes.rank, generator)
+            x = noise().to(device)
+            if not len(x):  # another's chunk: its noise comes first all the same
+                for _ in range(steps):
+                    noise()
+                continue
+            step, source = STEPS[sampler], generator
+            if processes.count > 1:
+                step, source = handing_out(step, noise), torch.Generator()
+            for state in sample(denoiser, schedule, times, x, step, source):
                 bar.update(len(x) if state.t > 0 else 0)
             done.append(state.x)
-    return torch.cat(done)
+    own = torch.cat(done) if done else torch.empty(0, *model.image_shape)
+    return own if processes.count == 1 else processes.collected(own, torch.cat(owners))
+
+
+def noise_rows(shape: tuple[int, ...], rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Those `rows`, (B,) of bools, of standard noise of `shape`, (B, C, H, W), all of which is drawn."""
+    return torch.randn(shape, generator=generator)[rows]
+
+
+def handing_out(step: Step, noise: Callable[[], Tensor]) -> Step:
+    """`step`, handed what `noise()` gives, in place of the noise that the sampler draws for one process alone."""
+
+    def handed(
+        x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, unused: Tensor
+    ) -> tuple[Tensor, Prediction]:
+        return step(x_t, earlier, later, denoiser, noise().to(x_t.device))
+
+    return handed

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from .checkpoint import restore_training
+from .gpu import PLAIN, Engine, compiled, hand_over, resident, take
 from .muon import Muon, split
 from .objective import simple
+from .parallel import ALONE, Processes
 from .parametrization import Parametrization
 from .schedule import Marginal, Schedule
 from .unet import UNet, channels_last
@@ -128,8 +130,8 @@ class Ema:
         """Move the average towards `network` after its `step`-th update (counted from 1)."""
         share = 1 - warmed_decay(step, self.decay)
         torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in network.parameters()], share)
-        for mine, new in zip(self.average.buffers(), network.buffers(), strict=True):
-            mine.copy_(new)
+        if buffers := list(self.average.buffers()):
+            torch._foreach_copy_(buffers, list(network.buffers()))
 
 
 def warmed_decay(step: int, decay: float) -> float:
@@ -170,11 +172,15 @@ def batch_indices(step: int, batch: int, count: int, seed: int) -> Tensor:
     position, wanted, found = step * batch, batch, []
     while wanted:
         epoch, offset = divmod(position, count)
-        shuffle = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-        found.append(shuffle[offset : offset + wanted])
+        found.append(_shuffle(count, seed * 1_000_003 + epoch)[offset : offset + wanted])
         wanted -= len(found[-1])
         position += len(found[-1])
     return torch.cat(found)
+
+
+@lru_cache(maxsize=2)  # drawing it for every batch would cost more than a small step on a GPU; never changed in place
+def _shuffle(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def train(
@@ -185,6 +191,8 @@ def train(
     noise_law: NoiseLaw | None = None,
     labels: Tensor | None = None,
     resume: dict[str, Tensor] | None = None,
+    engine: Engine = PLAIN,
+    processes: Processes = ALONE,
 ) -> Iterator[TrainState]:
     """Train `network` on `images`, (N, C, H, W) in [-1, 1], and yield after every step.
 
@@ -192,10 +200,14 @@ def train(
     precision where the device has it. `noise_law` defaults to the `log_normal` of the config. `labels` (N,) go to a
     network with classes. `resume` is what `checkpoint.training_tensors` saved: the run continues as if it had never
     stopped.
+
+    With several `processes` each computes its share of the same batches; gradients, losses and, under `seconds`, the
+    first one's clock are common to all. `batch` counts the images of all; ValueError where they cannot be shared
+    equally. Layers with dropout draw for each process on its own. `engine`: how a step is computed.
     """
-    device = choose_device(config.device)
+    device, share = choose_device(config.device), processes.share(config.batch)
     network = channels_last(network.to(device)).train()
-    images = images.to(device)
+    images = resident(images, device)
     labels = None if labels is None else labels.to(device)
     draw_levels = noise_law or log_normal(config.noise_mean, config.noise_std)
     ema = Ema(network, config.ema_decay)
@@ -203,31 +215,48 @@ def train(
     highest = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     step, before = (0, 0.0) if resume is None else restore_training(resume, network, ema.average, optimizers)
     generator = torch.Generator(device)
-    precision = reduced_precision(device)
+    precision = engine.dtype(reduced_precision(device))
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+
+    @contextmanager
+    def surroundings(step: int) -> Iterator[None]:
+        own = step_seed(config.seed, step + 1_000_000_007 * processes.rank)  # CPUs use the lower 32 bits of a seed
+        with dropout_seed(network, device, own), autocast(device, precision):
+            yield
+
+    forward: nn.Module = network
+    if engine.compile:
+        rows = slice(0, share.stop - share.start)
+        x = take(images, batch_indices(0, config.batch, len(images), config.seed)[rows], device)
+        label = None if labels is None else labels[rows]
+        forward = compiled(
+            network, x.contiguous(memory_format=torch.channels_last), label, engine.backend, partial(surroundings, 0)
+        )
+    forward = processes.wrap(forward, device)
     started = time.monotonic() - before
 
     def progress(step: int) -> float:
         if config.steps is not None:
             return step / config.steps
-        return (time.monotonic() - started) / float(config.seconds or 1)
+        return processes.agree((time.monotonic() - started) / float(config.seconds or 1))
 
-    while progress(step) < 1:
+    while (done := progress(step)) < 1:
         generator.manual_seed(step_seed(config.seed, step))
-        chosen = batch_indices(step, config.batch, len(images), config.seed).to(device)
-        x_0 = images[chosen].contiguous(memory_format=torch.channels_last)
-        told = (
-            None
-            if labels is None
-            else with_dropout(labels[chosen], config.label_dropout, network.config.classes, generator)
-        )
-        marginal = draw_levels(len(x_0), generator)
-        noise = torch.randn(x_0.shape, generator=generator, device=device)
-        factor = learning_rate_factor(step, progress(step), config.warmup)
+        chosen = batch_indices(step, config.batch, len(images), config.seed)
+        x_0 = take(images, chosen[share], device).contiguous(memory_format=torch.channels_last)
+        told = None
+        if labels is not None:
+            of_all = labels[hand_over(chosen, device)]
+            told = with_dropout(of_all, config.label_dropout, network.config.classes, generator)[share]
+        # Everything random is drawn for the whole batch, then shared out: the number of processes changes nothing.
+        levels = draw_levels(config.batch, generator)
+        marginal = Marginal(levels.alpha[share], levels.sigma[share])
+        noise = torch.randn((config.batch, *images.shape[1:]), generator=generator, device=device)[share]
+        factor = learning_rate_factor(step, done, config.warmup)
         for optimizer, rate in zip(optimizers, highest, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
-        with dropout_seed(network, device, step_seed(config.seed, step)), autocast(device, precision):
-            loss = simple(partial(network, label=told), parametrization, x_0, marginal, noise)
+        with surroundings(step):
+            loss = simple(partial(forward, label=told), parametrization, x_0, marginal, noise)
         scaler.scale(loss).backward()
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
@@ -238,9 +267,8 @@ def train(
         scaler.update()
         step += 1
         ema.update(network, step)
-        yield TrainState(
-            step, loss.detach(), time.monotonic() - started, progress(step), network, ema.average, optimizers
-        )
+        loss = processes.mean(loss.detach())
+        yield TrainState(step, loss, time.monotonic() - started, progress(step), network, ema.average, optimizers)
 
 
 def make_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
