@@ -118,6 +118,14 @@ def test_the_recipes_variants_can_be_built_and_differ_from_the_default():
         assert recipe.recipe(variant, 7).steps == 7
 
 
+def test_ways_of_computing_a_step_are_set_beside_the_first(monkeypatch):
+    some = {name: recipe.COMPUTATIONS[name] for name in ("as the library does it", "AdamW not fused", "bfloat16")}
+    monkeypatch.setattr(recipe, "COMPUTATIONS", some)
+    lines = recipe.computing(rounds=3).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in some]
+    assert lines[2].split(" | ")[1] == "1.00"
+
+
 def test_a_variant_is_measured_and_a_table_made_of_what_is_there(tmp_path, monkeypatch, capsys):
     quick = recipe.Variant({"width": 8, "head_dim": 8, "multipliers": (1,), "patch": 4}, {"batch": 4})
     monkeypatch.setattr(recipe, "VARIANTS", {"quick": quick, "another": quick})

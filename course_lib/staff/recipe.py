@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from course_lib.objective import simple
 from course_lib.parametrization import Parametrization, network_denoiser
 from course_lib.sampling import heun, last, sample
 from course_lib.schedule import Cosine, Truncated, karras_times
-from course_lib.training import TrainConfig, log_normal, train
+from course_lib.training import TrainConfig, autocast, log_normal, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
 TIMED = 12  # steps, after 4 that warm up
@@ -120,6 +121,64 @@ def measure(variant: Variant, seconds: float, samples: int = SAMPLES) -> dict[st
     }
 
 
+@dataclass(frozen=True)
+class Computation:
+    """How one and the same step is computed."""
+
+    memory_format: torch.memory_format = torch.channels_last
+    fused: bool = True  # AdamW as one loop over all parameters
+    precision: torch.dtype | None = None
+    compile: bool = False
+
+
+COMPUTATIONS: dict[str, Computation] = {
+    "as the library does it": Computation(),
+    "pixels of a channel side by side": Computation(memory_format=torch.contiguous_format),
+    "AdamW not fused": Computation(fused=False),
+    "bfloat16": Computation(precision=torch.bfloat16),
+    "torch.compile": Computation(compile=True),
+}
+
+
+def stepper(computation: Computation, batch: int = 64) -> Callable[[], None]:
+    """A function that takes one training step of `tiny`, with AdamW for everything, computed this way."""
+    torch.manual_seed(0)
+    network = UNet(PRESETS["tiny"]).to(memory_format=computation.memory_format)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=computation.fused)
+    forward = torch.compile(network) if computation.compile else network
+    x_0 = digits().images[:batch].contiguous(memory_format=computation.memory_format)
+    marginal, noise = log_normal()(batch, torch.Generator().manual_seed(0)), torch.randn(x_0.shape)
+
+    def step() -> None:
+        with autocast(torch.device("cpu"), computation.precision):
+            loss = simple(forward, Parametrization(), x_0, marginal, noise)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def computing(rounds: int = 30) -> str:
+    """The speed of each of COMPUTATIONS relative to the first, in turns, with all of PyTorch's threads; Markdown."""
+    lines = ["| computed | speed | seconds before the first step |", "|---|--:|--:|"]
+    steps: dict[str, Callable[[], None]] = {}
+    first: dict[str, float] = {}
+    spent: dict[str, list[float]] = {name: [] for name in COMPUTATIONS}
+    for name, computation in COMPUTATIONS.items():
+        steps[name], started = stepper(computation), time.perf_counter()
+        steps[name]()
+        first[name] = time.perf_counter() - started
+    for _ in range(rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            spent[name].append(time.perf_counter() - started)
+    median = {name: statistics.median(times[2:]) for name, times in spent.items()}
+    usual = median["as the library does it"]
+    return "\n".join([*lines, *(f"| {name} | {usual / median[name]:.2f} | {first[name]:.1f} |" for name in median)])
+
+
 def table(found: dict[str, dict[str, float]]) -> str:
     """The variants as Markdown, in the order of VARIANTS. Losses compare within a target only."""
     lines = ["| changed | parameters | images/s, one core | steps | Fréchet distance | held-back loss |"]
@@ -144,7 +203,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"), metavar="FOLDER")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--part", default="0/1", help="a share of them, such as 1/2 (default: 0/1, all)")
+    parser.add_argument("--computing", action="store_true", help="time ways to compute one step instead, in a minute")
     arguments = parser.parse_args()
+    if arguments.computing:
+        print(computing())
+        return
     part, parts = (int(word) for word in arguments.part.split("/"))
     for name in tqdm(arguments.only[part::parts], desc="variants"):
         path = arguments.out / f"{list(VARIANTS).index(name):02d}.json"
