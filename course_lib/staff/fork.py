@@ -49,7 +49,7 @@ def fork(folder: Path, new: Launch) -> list[str]:
 def restamp(text: str, old: Launch, new: Launch) -> str:
     """`text` with every link to the old repository leading to the new one, and there to the new release."""
     places = "|".join(map(re.escape, PLACES))
-    # A longer name that begins like ours is another repository; ".git" and the full stop of a sentence are not part of it.
+    # A longer name that begins like ours is another repository; ".git" and a sentence's full stop are no part of it.
     end = r"(?=\.git\b|\.(?!\w)|[^\w.-]|$)"
     link = re.compile(rf"((?:{places})/){re.escape(old.repository)}{end}([^\s\"'<>()\[\]\\]*)")
     tag = re.compile(rf"(?<![\w.-]){re.escape(old.release)}(?=\.tar\.gz|\.zip|[^\w.-]|\.?$)")

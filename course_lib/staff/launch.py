@@ -1,4 +1,4 @@
-"""What every notebook begins with, so that it starts anywhere: badges, and a cell that gets the course where it is missing.
+"""What every notebook begins with, so that it starts anywhere: badges, and a cell that gets the missing course.
 
 Both are made from the setting `[tool.course]` of pyproject.toml: whose repository this is, and the tag to install from.
 They are put on when a notebook is written, and taken off before it is compared or carried over: sources and grading
@@ -120,7 +120,7 @@ def unstamped(notebook: Json) -> Json:
 
 
 def install_code(launch: Launch) -> str:
-    """Runs at the top of every notebook. Without torch it stays silent too: then the setup cell names the wrong kernel."""
+    """Runs at the top of every notebook. Silent without torch too: then the setup cell names the wrong kernel."""
     return INSTALL_CODE.format(archive=launch.archive).rstrip("\n")
 
 
