@@ -115,8 +115,10 @@ def measure(notebook: assemble.Json, name: str, cores: int, limit: int) -> Run:
         except nbclient.exceptions.DeadKernelError:
             by = "more memory than the limit" if watches and watches[0].killed else "the kernel died (memory?)"
             run.failure = f"FAILED: {by}"
-        except (nbclient.exceptions.CellExecutionError, nbclient.exceptions.CellTimeoutError) as error:
-            run.failure = f"FAILED: {str(error).strip().splitlines()[-1]}"
+        except nbclient.exceptions.CellExecutionError as error:
+            run.failure = f"FAILED: {error.ename}: {(error.evalue.strip().splitlines() or [''])[0]}"
+        except nbclient.exceptions.CellTimeoutError:
+            run.failure = f"FAILED: a cell took more than {SECONDS} s"
         finally:
             os.sched_setaffinity(0, allowed)
             for watch in watches:
