@@ -138,3 +138,11 @@ def test_make_fork_refuses_what_is_no_repository_in_one_line(tmp_path: Path) -> 
         assert done.returncode == 2 and (tmp_path / "pyproject.toml").read_bytes() == before
     done = subprocess.run([*command, "REPO=me/mine"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and read_launch(tmp_path / "pyproject.toml") == Launch("me/mine", LAUNCH.release)
+
+
+def test_a_fresh_clone_can_be_forked_before_anything_is_installed() -> None:
+    """Standard library only: no torch, none of the tests' libraries."""
+    heavy = {"torch", "numpy", "jupytext", "nbformat"}
+    code = f"import sys, course_lib.staff.fork; print(sorted(set(sys.modules) & {heavy}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from . import assemble, rules
 from .course import Course
 from .execute import execute, output_problems
+from .files import write
 from .launch import INSTALL, stamped, unstamped
 from .source import Source, read_source
 
@@ -153,17 +152,3 @@ def _write_setup_names(course: Course, sources: list[Source]) -> None:
     path = course.setup_names()
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write(path, text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write atomically, making the folder; an interruption leaves the old file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .build import write
+from .files import write
 from .launch import Launch, badge_files, read_launch
 
 TEXT = {".cff", ".cfg", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}

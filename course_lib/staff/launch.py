@@ -12,9 +12,10 @@ import tomllib
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from .assemble import Json
+Json = dict[str, Any]
 
 BADGES, INSTALL = "launch-badges", "launch-install"  # ids of the two cells
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
