@@ -266,7 +266,7 @@ def test_a_solution_beyond_the_limit_is_told(built: Copy, monkeypatch: pytest.Mo
 
 
 def test_a_setting_stamps_the_notebooks_and_keeps_every_output(built: Copy) -> None:
-    """The two cells of course_lib/staff/launch.py: put on without an execution, told when they are not the setting's."""
+    """The two cells of launch.py: put on without an execution, told when they are not the setting's."""
     before = load(built.solution(NAME))
     setting = built.folder.parent / "pyproject.toml"
     setting.write_text('[tool.course]\nrepository = "me/mine"\nrelease = "v1"\n')
