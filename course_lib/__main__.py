@@ -1,4 +1,4 @@
-"""The command line: `python -m course_lib train | sample | build | grade | doctor`."""
+"""The command line: `python -m course_lib train | sample | build | grade | bench | doctor`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """All commands and their arguments. Nothing heavy is imported before a command runs."""
     top = Parser(prog="course_lib", description="Train, sample, build and grade: the command line of the course.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="train | sample | build | grade | doctor")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="train | sample | build | grade | bench | doctor"
+    )
 
     train = commands.add_parser("train", help="train a network")
-    names = ["digits", "mnist", "fashion", "cifar10"]
+    sets = ["digits", "mnist", "fashion", "cifar10"]
     data_help = "what to learn (default: digits, which come with the course; the others are downloaded once)"
-    train.add_argument("--data", default="digits", choices=names, help=data_help)
+    train.add_argument("--data", default="digits", choices=sets, help=data_help)
     train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base, large (default: tiny)")
     length = train.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")
@@ -36,7 +38,9 @@ def parser() -> Parser:
     train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
     train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")
     train.add_argument("--batch", type=int, help="images a step")
-    train.add_argument("--learning-rate", type=float, help="the highest learning rate")
+    train.add_argument("--optimizer", help="muon (for the hidden convolutions; AdamW for the rest) or adamw")
+    train.add_argument("--learning-rate", type=float, help="the highest learning rate of AdamW")
+    train.add_argument("--muon-rate", type=float, help="the highest learning rate of Muon")
     train.add_argument("--noise-mean", type=float, help="mean of ln(sigma / alpha) over the training images")
     train.add_argument("--noise-std", type=float, help="its standard deviation")
     train.add_argument("--seed", type=int, default=0)
@@ -57,6 +61,14 @@ def parser() -> Parser:
     add_build(commands)
     add_grade(commands)
 
+    bench = commands.add_parser("bench", help="measure our networks beside a usual one on this machine")
+    bench.add_argument("--presets", nargs="+", default=["tiny"], help="those of ours to measure (default: tiny)")
+    bench.add_argument("--seconds", type=float, default=180.0, help="how long to train each (default: 180)")
+    bench.add_argument("--samples", type=int, default=500, help="images for each Fréchet distance (default: 500)")
+    bench.add_argument("--no-reference", dest="reference", action="store_false", help="leave diffusers' network out")
+    bench.add_argument("--out", default="runs/bench", metavar="FOLDER", help="where it is saved (default: runs/bench)")
+    bench.set_defaults(func=_bench)
+
     doctor = commands.add_parser("doctor", help="say what was found on this machine, what will be slow, how to mend it")
     doctor.set_defaults(func=_doctor)
     return top
@@ -72,6 +84,12 @@ def _sample(arguments: argparse.Namespace) -> int:
     from .runs import sample_run
 
     return sample_run(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from .bench import bench
+
+    return bench(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

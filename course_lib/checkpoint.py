@@ -109,13 +109,14 @@ def training_tensors(state: TrainState) -> dict[str, Tensor]:
     tensors = {"step": torch.tensor(state.step), "seconds": torch.tensor(state.seconds, dtype=torch.float64)}
     tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    for part, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{part}.{index}.{name}": torch.as_tensor(v) for name, v in moments.items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def restore_training(
-    tensors: dict[str, Tensor], network: UNet, average: UNet, optimizer: torch.optim.Optimizer
+    tensors: dict[str, Tensor], network: UNet, average: UNet, optimizers: list[torch.optim.Optimizer]
 ) -> tuple[int, float]:
     """Put `training_tensors` back where they came from; returns the steps and the seconds already done."""
 
@@ -124,14 +125,15 @@ def restore_training(
 
     network.load_state_dict(part("network."))
     average.load_state_dict(part("average."))
-    parameters = list(network.parameters())
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in part("optimizer.").items():
-        index, key = name.split(".", 1)
-        if value.ndim:  # stored in the parameter's own memory order, which the fused optimiser takes for granted
-            value = torch.empty_like(parameters[int(index)]).copy_(value)
-        moments.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    for number, optimizer in enumerate(optimizers):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(f"optimizer.{number}.").items():
+            index, key = name.split(".", 1)
+            if value.ndim:  # stored in the parameter's own memory order, which the fused optimiser takes for granted
+                value = torch.empty_like(parameters[int(index)]).copy_(value)
+            moments.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return int(tensors["step"]), float(tensors["seconds"])
 
 

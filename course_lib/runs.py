@@ -32,7 +32,7 @@ def train_run(arguments: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
     if arguments.preset not in PRESETS:
         raise ValueError(f"unknown preset {arguments.preset!r}: expected one of {', '.join(PRESETS)}")
-    optional = ("batch", "learning_rate", "noise_mean", "noise_std")
+    optional = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std")
     config = replace(
         TrainConfig(arguments.steps, arguments.seconds, seed=arguments.seed, device=arguments.device),
         **{name: value for name in optional if (value := getattr(arguments, name)) is not None},

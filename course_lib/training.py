@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import restore_training
+from .muon import Muon, split
 from .objective import simple
 from .parametrization import Parametrization
 from .schedule import Marginal, Schedule
@@ -27,15 +28,20 @@ NoiseLaw = Callable[[int, torch.Generator], Marginal]
 """(batch, generator) -> one marginal per image, on the generator's device: how often each noise level is visited."""
 
 
+OPTIMIZERS = ("muon", "adamw")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How long and how to train. Exactly one of `steps` and `seconds`; only `steps` can be repeated to the bit."""
 
     steps: int | None = None
     seconds: float | None = None
-    batch: int = 128
-    learning_rate: float = 4e-3  # at its highest: rises over `warmup` steps, then falls to zero along a cosine
-    warmup: int = 100
+    batch: int = 64
+    optimizer: str = "muon"  # "muon": Muon for the hidden convolutions, AdamW for the rest; "adamw": AdamW for all
+    learning_rate: float = 4e-3  # AdamW's at its highest: rises over `warmup` steps, then falls to zero along a cosine
+    muon_rate: float = 0.02  # Muon's, likewise
+    warmup: int = 20
     weight_decay: float = 0.01
     gradient_clip: float = 1.0  # the norm to which larger gradients are shortened
     ema_decay: float = 0.9999  # where the average's warm-up ends
@@ -55,6 +61,8 @@ class TrainConfig:
             raise ValueError(f"expected a batch of at least 1 image, got {self.batch}")
         if not self.learning_rate > 0:
             raise ValueError(f"expected a learning rate above 0, got {self.learning_rate}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
         if not self.noise_std > 0:
             raise ValueError(f"expected a spread of noise levels above 0, got {self.noise_std}")
 
@@ -69,7 +77,7 @@ class TrainState:
     progress: float  # the share of the planned steps or seconds that is done, 0 to 1
     network: UNet
     average: UNet
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
 
 
 def log_normal(mean: float = -0.2, std: float = 1.1) -> NoiseLaw:
@@ -180,9 +188,10 @@ def train(
 ) -> Iterator[TrainState]:
     """Train `network` on `images`, (N, C, H, W) in [-1, 1], and yield after every step.
 
-    AdamW, warm-up and cosine decay of the learning rate, clipped gradients, an average with warm-up, reduced precision
-    where the device has it. `noise_law` defaults to the `log_normal` of the config. `labels` (N,) go to a network with
-    classes. `resume` is what `checkpoint.training_tensors` saved: the run continues as if it had never stopped.
+    Muon and AdamW, warm-up and cosine decay of the learning rates, clipped gradients, an average with warm-up, reduced
+    precision where the device has it. `noise_law` defaults to the `log_normal` of the config. `labels` (N,) go to a
+    network with classes. `resume` is what `checkpoint.training_tensors` saved: the run continues as if it had never
+    stopped.
     """
     device = choose_device(config.device)
     network = channels_last(network.to(device)).train()
@@ -190,10 +199,9 @@ def train(
     labels = None if labels is None else labels.to(device)
     draw_levels = noise_law or log_normal(config.noise_mean, config.noise_std)
     ema = Ema(network, config.ema_decay)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )
-    step, before = (0, 0.0) if resume is None else restore_training(resume, network, ema.average, optimizer)
+    optimizers = make_optimizers(network, config)
+    highest = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    step, before = (0, 0.0) if resume is None else restore_training(resume, network, ema.average, optimizers)
     generator = torch.Generator(device)
     precision = reduced_precision(device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
@@ -215,21 +223,37 @@ def train(
         )
         marginal = draw_levels(len(x_0), generator)
         noise = torch.randn(x_0.shape, generator=generator, device=device)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * learning_rate_factor(step, progress(step), config.warmup)
+        factor = learning_rate_factor(step, progress(step), config.warmup)
+        for optimizer, rate in zip(optimizers, highest, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * factor
         with dropout_seed(network, device, step_seed(config.seed, step)), autocast(device, precision):
             loss = simple(partial(network, label=told), parametrization, x_0, marginal, noise)
         scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
+        for optimizer in optimizers:
+            scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-        scaler.step(optimizer)
+        for optimizer in optimizers:
+            scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
         scaler.update()
-        optimizer.zero_grad(set_to_none=True)
         step += 1
         ema.update(network, step)
         yield TrainState(
-            step, loss.detach(), time.monotonic() - started, progress(step), network, ema.average, optimizer
+            step, loss.detach(), time.monotonic() - started, progress(step), network, ema.average, optimizers
         )
+
+
+def make_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """What moves `network`'s parameters, at their highest learning rates; each parameter belongs to one of them."""
+
+    def adamw(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        decay, rate = config.weight_decay, config.learning_rate
+        return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
+
+    if config.optimizer == "adamw":
+        return [adamw(network.parameters())]
+    hidden, others = split(network)
+    return [Muon(hidden, lr=config.muon_rate, weight_decay=config.weight_decay), adamw(others)]
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -21,11 +21,11 @@ class UNetConfig:
     """A network's layout. Levels count from 0 (full resolution after packing); each halves the one before."""
 
     channels: int = 1  # of the images
-    width: int = 24  # channels of level 0
-    multipliers: tuple[int, ...] = (1, 2)  # channels of each level, in units of `width`
+    width: int = 16  # channels of level 0
+    multipliers: tuple[int, ...] = (1, 3)  # channels of each level, in units of `width`
     blocks: int = 1  # residual blocks per level, on the way down and on the way up
     attn_levels: tuple[int, ...] = ()  # levels whose blocks are followed by attention; the middle always has one
-    head_dim: int = 24  # channels of one attention head
+    head_dim: int = 16  # channels of one attention head
     patch: int = 2  # p x p pixels become channels before the first layer
     more_skips: bool = (
         False  # as Ho et al.: the stem and each shrinking layer give a skip too; one more block per level up
@@ -51,7 +51,7 @@ class UNetConfig:
 
 PRESETS: dict[str, UNetConfig] = {
     "tiny": UNetConfig(),  # two CPU cores
-    "small": UNetConfig(width=48, head_dim=32),
+    "small": UNetConfig(width=48, multipliers=(1, 2), head_dim=32),
     "base": UNetConfig(
         width=64, multipliers=(1, 2, 2), blocks=2, attn_levels=(1, 2), head_dim=64, patch=1, dropout=0.1
     ),

@@ -30,7 +30,7 @@ def test_presets_map_images_to_images(name):
 
 def test_presets_have_the_sizes_they_are_known_for():
     sizes = {name: parameter_count(UNet(config)) / 1e6 for name, config in PRESETS.items()}
-    assert sizes["tiny"] == pytest.approx(0.3, rel=0.15)
+    assert sizes["tiny"] == pytest.approx(0.23, rel=0.05)
     assert sizes["large"] == pytest.approx(36, rel=0.05)  # Ho et al. 2020 report 35.7M for CIFAR-10
     assert sorted(sizes, key=sizes.__getitem__) == ["tiny", "small", "base", "large"]
 

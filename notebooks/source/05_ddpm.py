@@ -735,8 +735,8 @@ for name, config in PRESETS.items():
 
 # %% [markdown]
 # Where do the parameters sit, and where does the time go? The second column counts multiplications and additions for
-# one digit. Before you look: will the coarse level (7 x 7, twice the channels) cost more or less than the fine one
-# (14 x 14)?
+# one digit. Before you look: will the coarse level (7 x 7, 48 channels) cost more or less than the fine one
+# (14 x 14, 16 channels)?
 
 # %%
 network = UNet(tiny).eval()
@@ -757,17 +757,19 @@ total = counter.get_total_flops() / 1e6
 print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} million operations")
 
 # %% [markdown]
-# (Attention's own products are in the middle's count, 0.46 million: see the question below. The 48 parameters that
+# (Attention's own products are in the middle's count, 0.46 million: see the question below. The 32 parameters that
 # the rows do not show are the last normalisation's.) A $3\times3$ convolution from $c$ to $c'$ channels has $9cc'$
-# weights, and each is used once per place. The coarse level has four times the weights a layer, at a quarter of the
-# places: equal cost, more parameters. That is why UNets double their channels when they halve the resolution.
+# weights, and each is used once per place. Twice the channels at half the resolution means four times the weights a
+# layer, at a quarter of the places: equal cost, more parameters. That is why UNets usually double their channels when
+# they halve the resolution. `tiny` even triples them: fine pictures of pen strokes need few features, and multiples of
+# 16 channels are what processors multiply fastest (measured in `docs/performance.md`).
 #
 # <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
 # on a 256 x 256 picture?</summary>
 #
 # Places squared times channels, twice (scores, and their use): at $7\times7$ with 48 channels
 # $2\cdot2\cdot49^2\cdot48\approx0.46$ million operations, next to nothing. At $14\times14$, sixteen times as much for
-# the same channels, eight times with this network's 24. At $256\times256$, $65{,}536^2$ pairs: four thousand million
+# the same channels, a third of that with this network's 16. At $256\times256$, $65{,}536^2$ pairs: four thousand million
 # scores for one layer. So attention stays at the coarse levels (`attn_levels`), or the whole model moves to a smaller
 # latent picture.
 # </details>
@@ -914,11 +916,20 @@ plotting.curves(
 #
 # The loop of the library is a generator: it yields after every step, and you own the progress bar, the pictures and
 # the decision to stop. Everything it does you have met: batches, noise levels drawn from a log-normal law, `simple`
-# on the preconditioned target, AdamW with a short warm-up and a cosine decay, gradients clipped at norm 1, the
-# average.
+# on the preconditioned target, gradients clipped at norm 1, learning rates that rise for a few steps and then fall along
+# a cosine, the average. Only the optimiser is new:
 #
-# On two CPU cores the next cell trains the `tiny` preset (0.27 million parameters) for about a minute, some 10 passes
-# over the digits. Where a GPU is found the same cell trains `base`, twenty times the size. The pictures are drawn
+# <details><summary><b>Muon, in four sentences.</b></summary>
+#
+# A layer's gradient is a matrix, and of its singular values a few are large and most are small: a plain step goes
+# almost wholly along the large ones. Muon (Jordan et al. 2024) averages the gradients of the last steps and then sets
+# all singular values to about one, so that every direction moves equally far. No decomposition is needed: five times
+# $s\to as+bs^3+cs^5$, which takes products of matrices only (`course_lib/muon.py`, forty lines). It moves the
+# convolutions inside the network; AdamW moves the rest, as usual.
+# </details>
+#
+# On two CPU cores the next cell trains the `tiny` preset (0.23 million parameters) for about a minute, some
+# ten passes over the digits. Where a GPU is found the same cell trains `base`, twenty times the size. The pictures are drawn
 # from the average, always from the same noise: watch strokes appear.
 
 
