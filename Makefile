@@ -5,6 +5,7 @@
 #   LAB_ARGS=...         passed to JupyterLab, for example LAB_ARGS="--no-browser --port 9000"
 #   PYTEST_ARGS=...      passed to pytest, for example PYTEST_ARGS="-k schedule"
 #   JOBS=2               test processes at a time
+#   REPO=me/mine         for `make fork`: whose course this is to be; RELEASE=v0.2.0, the tag that it is installed from
 
 VENV ?= .venv
 PYTHON ?=
@@ -24,14 +25,14 @@ REDO := $(shell { $(PY) -c '' && test "$$(cat $(VENV)/.home)" = "$$PWD"; } 2>/de
 export JUPYTER_PREFER_ENV_PATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build pins clean FORCE
+.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build pins latest colab small fork clean FORCE
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 lab: my ## install what is missing, copy the notebooks to my/, open the course in JupyterLab
 	@echo "Opening my/00_start_here.ipynb in JupyterLab; press Ctrl-C here to stop it."
-	$(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+	env $$($(PY) -m course_lib.machine) $(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
 	@$(PY) -m course_lib.staff.copy_notebooks --source notebooks --target my
@@ -70,8 +71,23 @@ build: $(VENV)/.test ## build the student notebooks from notebooks/source
 pins: $(VENV)/.test ## write requirements*.txt from the versions now in .venv
 	$(PY) -m course_lib.staff.pins
 
+latest: ## run every test with the newest versions that pyproject.toml allows, in an environment of its own
+	@$(MAKE) --no-print-directory VENV=.venv-latest .venv-latest/.test
+	$(if $(TORCH_INDEX),.venv-latest/bin/python -m pip install --upgrade --index-url "$(TORCH_INDEX)" "torch<3")
+	.venv-latest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable ".[test]"
+	@$(MAKE) --no-print-directory VENV=.venv-latest test
+
+colab: $(VENV)/.test ## run every notebook with the versions of Colab's widgets, IPython and numpy
+	tests/colab_pins.sh $(VENV)
+
+small: $(VENV)/.test ## run every notebook on one core with 2 GB of memory, and list what each took
+	$(PY) -m course_lib.staff.small_machine
+
+fork: ## make the course yours: make fork REPO=me/mine changes every link, badge and install cell
+	@$(or $(wildcard $(PY)),python3) -m course_lib.staff.fork "$(REPO)" $(if $(RELEASE),--release "$(RELEASE)")
+
 clean: ## remove .venv, builds and caches (never my/, runs/ or grades/)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-latest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find course_lib tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.lab: requirements.txt pyproject.toml $(REDO)

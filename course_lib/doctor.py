@@ -25,6 +25,7 @@ NO_BOX = "only teachers need it: a box for submitted code, made by bubblewrap on
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NOTEBOOK = 1.2 * 2**30  # bytes: the most a notebook may take
 TRIAL_STEPS, TRIAL_BATCH = 8, 128
+ENOUGH = 100_000  # digits that the smallest network is trained on until those it draws are recognisable
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def processor() -> Finding:
     here = machine()
     text = f"{here.cores} core{'s' * (here.cores != 1)} for us, PyTorch uses {here.threads}"
     if here.threads > here.cores:
-        mend = f"more threads than cores wait for each other; before starting: export OMP_NUM_THREADS={here.cores}"
+        mend = f"more threads than cores wait: start by `make lab`, or export OMP_NUM_THREADS={here.cores}"
         return Finding("processor", "slow", text, mend)
     if here.cores == 1:
         return Finding("processor", "slow", text, "notebooks take up to twice the time that they state (two cores)")
@@ -166,7 +167,7 @@ def assets() -> Finding:
 
 
 def speed(clock: Callable[[], float] = time.perf_counter) -> Finding:
-    """Digits a second that the smallest preset trains at, over a few steps after a first one to warm up."""
+    """Digits a second that the smallest preset trains at, over a few steps after one to warm up; what that means."""
     import torch
 
     from .data import digits
@@ -183,9 +184,10 @@ def speed(clock: Callable[[], float] = time.perf_counter) -> Finding:
     for _ in states:
         pass
     rate = TRIAL_STEPS * TRIAL_BATCH / (clock() - start)
-    text = f"the smallest network trains at {rate:,.0f} digits a second"
+    minutes = f"about {ENOUGH / rate / 60:.1f} minutes until what it draws is recognisable"
+    text = f"the smallest network trains at {rate:,.0f} digits a second: {minutes}"
     if rate < 500:
-        mend = "recognisable digits take about 100,000 of them: end other programs, or use the shipped weights"
+        mend = "give notebook 05's training cell more SECONDS, end other programs, or use the shipped weights"
         return Finding("speed", "slow", text, mend)
     return Finding("speed", "ok", text)
 

@@ -1,4 +1,8 @@
-"""What the course found on this machine: versions, processor threads, memory, a GPU or none."""
+"""What the course found on this machine: versions, processor threads, memory, a GPU or none.
+
+`python -m course_lib.machine` prints the variable that keeps PyTorch to this process's share of the cores, for `env`;
+nothing where the share is everything, or the variable is set already. `make lab` and binder/start use it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+THREADS = "OMP_NUM_THREADS"  # read once, when PyTorch is imported
 
 
 @dataclass(frozen=True)
@@ -35,25 +39,35 @@ class Machine:
 
 def machine() -> Machine:
     """This machine, as far as this process may use it: its share of the cores and of the memory in a container too."""
+    import torch
+
     return Machine(
         python=platform.python_version(),
         torch=torch.__version__,
-        cores=_cores(),
+        cores=cores(),
         threads=torch.get_num_threads(),
         memory=_memory(),
         gpu=_gpu(),
     )
 
 
-def _cores(control_groups: Path = Path("/sys/fs/cgroup")) -> int:
+def cores(control_groups: Path = Path("/sys/fs/cgroup")) -> int:
     """Cores for this process: those it may run on, or fewer where a container has a smaller share of their time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for read in (_quota_v2, _quota_v1):
         try:
-            cores = min(cores, max(1, math.ceil(read(control_groups))))
+            count = min(count, max(1, math.ceil(read(control_groups))))
         except (OSError, ValueError):  # no such file, or no limit
             continue
-    return cores
+    return count
+
+
+def threads_setting(control_groups: Path = Path("/sys/fs/cgroup")) -> str:
+    """ "OMP_NUM_THREADS=2" where this process has fewer cores than the machine shows; else PyTorch knows best: ""."""
+    count = cores(control_groups)
+    if THREADS in os.environ or count >= (os.cpu_count() or 1):
+        return ""
+    return f"{THREADS}={count}"
 
 
 def _quota_v2(control_groups: Path) -> float:
@@ -83,4 +97,10 @@ def _memory(control_groups: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def _gpu() -> str | None:
+    import torch
+
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+if __name__ == "__main__":
+    print(threads_setting())

@@ -265,6 +265,21 @@ def test_a_solution_beyond_the_limit_is_told(built: Copy, monkeypatch: pytest.Mo
     assert "the solution has 0.0 MB; at most 0 MB are allowed" in line
 
 
+def test_a_setting_stamps_the_notebooks_and_keeps_every_output(built: Copy) -> None:
+    """The two cells of launch.py: put on without an execution, told when they are not the setting's."""
+    before = load(built.solution(NAME))
+    setting = built.folder.parent / "pyproject.toml"
+    setting.write_text('[tool.course]\nrepository = "me/mine"\nrelease = "v1"\n')
+    student, solution = check(built, [NAME])
+    assert "the student notebook differs" in student and "first cells are not those of pyproject.toml" in solution
+    assert build(built, [NAME], run=False) == [] and check(built, [NAME]) == []
+    assert load(built.solution(NAME))["cells"][2:] == before["cells"]
+    assert "me/mine/v1" in built.student(NAME).read_text()
+    setting.write_text('[tool.course]\nrepository = "me/mine"\nrelease = "v2"\n')
+    assert len(check(built, [NAME])) == 2
+    assert build(built, [NAME], run=False) == [] and check(built, [NAME]) == []
+
+
 # Rules for sources
 
 

@@ -1,6 +1,7 @@
 """What is reported about the machine, against other sources for the same facts."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -43,7 +44,7 @@ def test_cores_are_those_this_process_may_use():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert machine._cores() == 1
+        assert machine.cores() == 1
     finally:
         os.sched_setaffinity(0, before)
 
@@ -64,4 +65,21 @@ def test_a_containers_share_of_the_processor_counts_as_cores(tmp_path, files, co
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert machine._cores(tmp_path) == (cores or len(os.sched_getaffinity(0)))
+    assert machine.cores(tmp_path) == (cores or len(os.sched_getaffinity(0)))
+
+
+def test_threads_are_told_only_where_the_share_is_smaller_than_the_machine(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    (tmp_path / "cpu.max").write_text("100000 100000")
+    assert machine.threads_setting(tmp_path) == "OMP_NUM_THREADS=1"
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert machine.threads_setting(tmp_path) == ""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert machine.threads_setting(tmp_path) == "", "who has set it knows why"
+
+
+def test_counting_cores_does_not_wait_for_pytorch():
+    code = "import sys, course_lib.machine as m; m.cores(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from . import assemble, rules
 from .course import Course
 from .execute import execute, output_problems
+from .files import write
+from .launch import INSTALL, stamped, unstamped
 from .source import Source, read_source
 
 LARGEST = 3 * 10**6  # bytes of a solution notebook
@@ -33,7 +33,7 @@ def build(course: Course, names: list[str], run: bool) -> list[str]:
     for source in sources:
         for line in rules.warnings(source):
             print(f"warning: {line}", file=sys.stderr)
-        write(course.student(source.name), assemble.dump(assemble.student(source, course.package)))
+        write(course.student(source.name), _student(course, source))
         found += _build_solution(course, source, run)
     return found
 
@@ -49,7 +49,7 @@ def check(course: Course, names: list[str]) -> list[str]:
             continue
         if known.get(source.number) != rules.setup_names(source):
             found.append(f"{name}: {course.setup_names().name} does not have the setup cell's names; run build {name}")
-        expected = assemble.dump(assemble.student(source, course.package))
+        expected = _student(course, source)
         if not course.student(name).exists() or course.student(name).read_text(encoding="utf-8") != expected:
             found.append(f"{name}: the student notebook differs from the source; run build {name}")
         found += _check_solution(course, source)
@@ -67,6 +67,11 @@ def _read(course: Course, name: str) -> tuple[Source | None, list[str]]:
     return (None, broken) if broken else (source, [])
 
 
+def _student(course: Course, source: Source) -> str:
+    notebook = assemble.student(source, course.package)
+    return assemble.dump(stamped(notebook, course.launch(), source.name, solved=False))
+
+
 def _build_solution(course: Course, source: Source, run: bool) -> list[str]:
     fresh, path = assemble.solution(source, course.package), course.solution(source.name)
     if run:
@@ -75,20 +80,21 @@ def _build_solution(course: Course, source: Source, run: bool) -> list[str]:
         except RuntimeError as error:
             return [f"{source.name}: the solution does not run: {error}"]
     else:
-        kept = assemble.with_outputs_of(fresh, _read_json(path))
+        kept = assemble.with_outputs_of(fresh, _read_notebook(path))
         if kept is None:
             return [f"{source.name}: the solution's code is new; run build --execute {source.name}"]
         fresh = kept
-    text = assemble.dump(fresh)
+    text = assemble.dump(stamped(fresh, course.launch(), source.name, solved=True))
     wrong = [f"{source.name}: {line}" for line in output_problems(fresh)]
     write(path, text)
     return wrong + _too_large(source.name, len(text.encode()))
 
 
-def _read_json(path: Path) -> assemble.Json | None:
+def _read_notebook(path: Path) -> assemble.Json | None:
+    """A notebook as it was before it was stamped; None where there is none that can be read."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return unstamped(dict(json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -102,12 +108,16 @@ def _check_solution(course: Course, source: Source) -> list[str]:
         recorded = notebook["metadata"].get("course", {}).get("source_sha256")
     except (ValueError, KeyError) as error:
         return [f"{source.name}: the solution notebook cannot be read ({error}); {remedy}"]
-    expected = assemble.solution(source, course.package)
-    if recorded != source.sha256 or assemble.dump(assemble.without_outputs(notebook)) != assemble.dump(expected):
+    expected, found_here = assemble.solution(source, course.package), assemble.without_outputs(notebook)
+    if recorded != source.sha256 or assemble.dump(unstamped(found_here)) != assemble.dump(expected):
         return [f"{source.name}: the solution notebook was built from another source; {remedy}"]
+    if assemble.dump(found_here) != assemble.dump(stamped(expected, course.launch(), source.name, solved=True)):
+        return [f"{source.name}: the solution's first cells are not those of pyproject.toml; run build {source.name}"]
     found = [f"{source.name}: {line}" for line in output_problems(notebook)]
     if any(
-        cell["execution_count"] is None for cell in assemble.code_cells(notebook) if "".join(cell["source"]).strip()
+        cell["execution_count"] is None
+        for cell in assemble.code_cells(notebook)
+        if cell["id"] != INSTALL and "".join(cell["source"]).strip()
     ):
         found.append(f"{source.name}: the solution notebook has cells that were not executed; {remedy}")
     return found + _too_large(source.name, path.stat().st_size)
@@ -142,17 +152,3 @@ def _write_setup_names(course: Course, sources: list[Source]) -> None:
     path = course.setup_names()
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write(path, text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write atomically, making the folder; an interruption leaves the old file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

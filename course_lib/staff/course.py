@@ -8,6 +8,8 @@ from pathlib import Path
 
 from course_lib.exercises.registry import PACKAGE
 
+from .launch import Launch, read_launch
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,6 +39,10 @@ class Course:
         if spec is None or spec.origin is None:
             raise ValueError(f"there is no package {self.package}")
         return Path(spec.origin).parent / "setup_names.py"
+
+    def launch(self) -> Launch | None:
+        """Whose repository this is, from the pyproject.toml beside the notebooks' folder; None where none says so."""
+        return read_launch(self.folder.parent / "pyproject.toml")
 
     def select(self, wanted: list[str]) -> list[str]:
         """Full names for what a person types: "05", "05_ddpm", "05_ddpm.py". ValueError for an unknown one; none
