@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from .checkpoint import write_atomically
 from .data import digits, to_unit
-from .machine import machine
+from .machine import elapsed, machine, matmul_peak, peak_memory
 from .metrics import digit_features, frechet_distance
 from .parametrization import Network, Parametrization, network_denoiser
 from .sampling import ddim, heun, last, sample
@@ -113,43 +113,12 @@ def contenders(presets: tuple[str, ...], reference: bool) -> list[Contender]:
     return found
 
 
-def matmul_peak(size: int = 1024, rounds: int = 20) -> float:
-    """The most floating-point operations a second that a product of two float32 matrices reached here."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    return max(2 * size**3 / elapsed(lambda: a @ b) for _ in range(rounds))
-
-
-def elapsed(work: Callable[[], Any]) -> float:
-    """Seconds that `work` took."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def operations(network: nn.Module, batch: int = 4) -> int:
     """Floating-point operations of one image's forward and backward pass; a multiplication and an addition are two."""
     x = torch.randn(batch, 1, 28, 28)
     with FlopCounterMode(display=False) as counter:
         network(x, torch.zeros(batch)).square().mean().backward()
     return counter.get_total_flops() // batch
-
-
-def peak_memory(work: Callable[[], Any]) -> int | None:
-    """Bytes by which the process grew at most during `work`; None where the system does not tell (Linux does)."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-    def read(name: str) -> int:
-        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-        return int(line.split()[1]) * 1024
-
-    try:
-        reset.write_text("5")  # forget the highest mark so far
-        before = read("VmRSS")
-    except (OSError, StopIteration):
-        work()
-        return None
-    work()
-    return read("VmHWM") - before
 
 
 def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], None]) -> dict[str, Figures]:

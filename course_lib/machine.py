@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 import os
 import platform
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 THREADS = "OMP_NUM_THREADS"  # read once, when PyTorch is imported
 
@@ -104,3 +107,36 @@ def _gpu() -> str | None:
 
 if __name__ == "__main__":
     print(threads_setting())
+
+
+def matmul_peak(size: int = 1024, rounds: int = 20) -> float:
+    """The most floating-point operations a second that a product of two float32 matrices reached here."""
+    import torch
+
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    return max(2 * size**3 / elapsed(lambda: a @ b) for _ in range(rounds))
+
+
+def elapsed(work: Callable[[], Any]) -> float:
+    """Seconds that `work` took."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def peak_memory(work: Callable[[], Any]) -> int | None:
+    """Bytes by which the process grew at most during `work`; None where the system does not tell (Linux does)."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def read(name: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1]) * 1024
+
+    try:
+        reset.write_text("5")  # forget the highest mark so far
+        before = read("VmRSS")
+    except (OSError, StopIteration):
+        work()
+        return None
+    work()
+    return read("VmHWM") - before

@@ -18,11 +18,11 @@ from course_lib.bench import (
     Settings,
     contenders,
     operations,
-    peak_memory,
     ratios,
     run,
     table,
 )
+from course_lib.machine import peak_memory
 from course_lib.staff import recipe
 from course_lib.training import TrainConfig
 from course_lib.unet import UNet, UNetConfig, parameter_count
