@@ -25,7 +25,7 @@ REDO := $(shell { $(PY) -c '' && test "$$(cat $(VENV)/.home)" = "$$PWD"; } 2>/de
 export JUPYTER_PREFER_ENV_PATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build pins latest colab small fork clean FORCE
+.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build site test-site pins latest colab small fork clean FORCE
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -67,6 +67,12 @@ format: $(VENV)/.test ## let ruff mend what it can
 
 build: $(VENV)/.test ## build the student notebooks from notebooks/source
 	$(PY) -m course_lib build
+
+site: $(VENV)/.test ## build the site from the executed notebooks and docs/ into build/site, without network
+	$(PY) -m course_lib.staff.site
+
+test-site: $(VENV)/.test ## build the site and look at it with a real Chromium
+	$(PYTEST) -m browser tests/browser/test_site_in_browser.py $(PYTEST_ARGS)
 
 pins: $(VENV)/.test ## write requirements*.txt from the versions now in .venv
 	$(PY) -m course_lib.staff.pins
