@@ -31,34 +31,12 @@ from .metrics import digit_features, frechet_distance
 from .parametrization import Network, Parametrization, network_denoiser
 from .sampling import ddim, heun, last, sample
 from .schedule import Cosine, Truncated, karras_times
+from .staff.theirs import USUAL, Theirs
 from .training import TrainConfig, train
-from .unet import PRESETS, UNet, UNetConfig, channels_last, parameter_count
+from .unet import PRESETS, UNet, channels_last, parameter_count
 
 SCHEDULE = Truncated(Cosine())
 REFERENCE = "diffusers"
-
-
-class Reference(nn.Module):
-    """The usual network, told the noise level as the course's are: images (B, 1, 28, 28), log_snr (B,) -> images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        from diffusers.models.unets.unet_2d import UNet2DModel
-
-        self.config = UNetConfig()  # what `train` reads of it: no dropout, no labels
-        self.unet = UNet2DModel(
-            sample_size=28,
-            in_channels=1,
-            out_channels=1,
-            layers_per_block=2,
-            block_out_channels=(32, 64, 64),
-            down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        )
-
-    def forward(self, x: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
-        """Steps 0 to 1,000, which its embedding expects, are the cosine schedule's times of these log-SNRs."""
-        return self.unet(x, 1000 * Cosine().time_at(log_snr).float()).sample
 
 
 @dataclass(frozen=True)
@@ -109,7 +87,7 @@ def contenders(presets: tuple[str, ...], reference: bool) -> list[Contender]:
         found.append(Contender(name, partial(UNet, PRESETS[name]), TrainConfig(steps=1), marks))
     if reference:
         usual = TrainConfig(steps=1, optimizer="adamw", learning_rate=1e-3, warmup=5, batch=128)
-        found.append(Contender(REFERENCE, Reference, usual))
+        found.append(Contender(REFERENCE, partial(Theirs, USUAL, 28), usual))
     return found
 
 
@@ -295,7 +273,7 @@ def bench(arguments: Any) -> int:
     if arguments.samples < 65:
         raise ValueError(f"--samples {arguments.samples}: expected at least 65, for 64 features")
     if arguments.reference:
-        import diffusers  # noqa: F401  (said now, not after minutes of work)
+        Theirs(USUAL, 28)  # where diffusers is missing, that is said now, not after minutes of work
     entries = contenders(tuple(arguments.presets), arguments.reference)
     run(entries, Settings(seconds=arguments.seconds, samples=arguments.samples), Path(arguments.out))
     return 0

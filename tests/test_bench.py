@@ -14,7 +14,6 @@ from course_lib.bench import (
     REFERENCE,
     Contender,
     Figures,
-    Reference,
     Settings,
     contenders,
     operations,
@@ -24,6 +23,7 @@ from course_lib.bench import (
 )
 from course_lib.machine import peak_memory
 from course_lib.staff import recipe
+from course_lib.staff.theirs import USUAL, Theirs
 from course_lib.training import TrainConfig
 from course_lib.unet import UNet, UNetConfig, parameter_count
 
@@ -55,7 +55,7 @@ def test_ratios_divide_ours_by_theirs_and_find_when_theirs_was_reached():
 
 
 def test_the_usual_network_has_the_layout_that_the_page_names():
-    network = Reference()
+    network = Theirs(USUAL, 28)
     assert parameter_count(network) == pytest.approx(1.7e6, rel=0.05)
     assert [stage.resnets[-1].out_channels for stage in network.unet.down_blocks] == [32, 64, 64]
     assert [hasattr(stage, "attentions") for stage in network.unet.down_blocks] == [False, True, True]

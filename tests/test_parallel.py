@@ -174,7 +174,7 @@ def test_two_processes_draw_the_very_samples_of_one(tmp_path: Path):
 @pytest.mark.parametrize("sampler", ["ddpm", "heun"])
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_any_number_of_processes_shares_out_the_same_samples(monkeypatch, count, sampler):
-    """One after the other in this process: chunks of 10 in pieces of 4, so that some get nothing of a chunk."""
+    """One after the other in this process: chunks of 10, pieces of 4; of seven, one gets rows of the last chunk only."""
     monkeypatch.setattr(runs, "CHUNK", 10)
     monkeypatch.setattr(runs, "PIECES", {"cpu": 4})
     monkeypatch.setattr(Processes, "collected", lambda self, mine, owner: mine)
@@ -182,10 +182,10 @@ def test_any_number_of_processes_shares_out_the_same_samples(monkeypatch, count,
     network = UNet(UNetConfig(width=8, head_dim=8, multipliers=(1,)))
     torch.nn.init.normal_(network.head.weight)
     model = Model(network.eval(), Parametrization(), {"image_size": (8, 8)})
-    expected = runs.draw(model, 23, sampler, 3, seed=5)
-    parts = [runs.draw(model, 23, sampler, 3, seed=5, processes=Processes(rank, count)) for rank in range(count)]
-    owner = torch.cat([Processes(0, count).owners(n, 4) for n in (10, 10, 3)])
-    assert len(expected) == 23 and expected.flatten(1).unique(dim=0).shape[0] == 23
+    expected = runs.draw(model, 27, sampler, 3, seed=5)
+    parts = [runs.draw(model, 27, sampler, 3, seed=5, processes=Processes(rank, count)) for rank in range(count)]
+    owner = torch.cat([Processes(0, count).owners(n, 4) for n in (10, 10, 7)])
+    assert len(expected) == 27 and expected.flatten(1).unique(dim=0).shape[0] == 27
     for rank, part in enumerate(parts):
         assert torch.equal(part, expected[owner == rank])
 

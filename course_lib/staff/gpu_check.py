@@ -28,6 +28,7 @@ from course_lib.machine import machine
 from course_lib.parametrization import Network, Parametrization
 from course_lib.sampling import heun, last, sample
 from course_lib.schedule import karras_times
+from course_lib.staff.theirs import Theirs
 from course_lib.training import TrainConfig, choose_device, reduced_precision, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
@@ -54,33 +55,6 @@ SIZES = {
     "large": Size(PRESETS["large"], 32, 128, 30, 8192, 64, 18, 300),
     "tiny": Size(replace(PRESETS["large"], width=16, multipliers=(1, 2), head_dim=16), 8, 4, 2, 128, 2, 2, 4),
 }
-
-
-class Theirs(nn.Module):
-    """diffusers' UNet2DModel in the layout of ours, called as ours is, so that both go through one training loop."""
-
-    def __init__(self, config: UNetConfig, side: int) -> None:
-        super().__init__()
-        from diffusers import UNet2DModel
-
-        self.config = config
-        levels = range(len(config.multipliers))
-        down = ["AttnDownBlock2D" if level in config.attn_levels else "DownBlock2D" for level in levels]
-        self.unet: Any = UNet2DModel(
-            sample_size=side,
-            in_channels=config.channels,
-            out_channels=config.channels,
-            layers_per_block=config.blocks,
-            block_out_channels=tuple(config.width * multiplier for multiplier in config.multipliers),
-            down_block_types=tuple(down),
-            up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
-            attention_head_dim=config.head_dim,
-            norm_num_groups=min(32, config.width // 4),
-            dropout=config.dropout,
-        )
-
-    def forward(self, x: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.unet(x, log_snr, return_dict=False)[0]
 
 
 def wait(device: torch.device) -> None:
@@ -209,8 +183,8 @@ def examine(size: Size, device: torch.device) -> dict[str, Any]:
             found["training_images_per_second"][label] = speed
             found["share_of_matmul_peak"][label] = speed * cost / peak
     speeds = found["training_images_per_second"]
-    ratio = speeds["ours, compiled"] / speeds["diffusers"]
-    found["ratio_both_compiled"] = speeds["ours, compiled"] / speeds["diffusers, compiled"]
+    ratio = speeds["ours, compiled"] / speeds["diffusers, compiled"]
+    found["ratio_as_usual"] = speeds["ours, compiled"] / speeds["diffusers"]
 
     plain_speed, plain = sampling(awake(ours), size, device, graphed=False)  # type: ignore[arg-type]
     graph_speed, graphed = sampling(ours, size, device, graphed=True)
@@ -222,7 +196,7 @@ def examine(size: Size, device: torch.device) -> dict[str, Any]:
     gap = float((exact - reduced).abs().mean() / exact.mean())
     waiting = waits_for_the_gpu(size, device) if gpu else None
     found["checks"] = {
-        "ours, compiled, over diffusers, images/s": {
+        "ours over diffusers, both compiled, images/s": {
             "passed": ratio >= TARGET_RATIO if gpu else None, "found": ratio, "wanted": f"at least {TARGET_RATIO}",
         },
         "graphed samples are the plain ones": {
@@ -244,7 +218,7 @@ def table(found: dict[str, Any]) -> str:
     for label, speed in found["training_images_per_second"].items():
         share = found["share_of_matmul_peak"][label]
         lines.append(f"  training, {label:22} {speed:10,.1f} images/s   {share:6.1%} of the matrix product's speed")
-    lines.append(f"  both compiled, ours over diffusers: {found['ratio_both_compiled']:.2f}")
+    lines.append(f"  ours compiled, as training does it, over diffusers as it comes: {found['ratio_as_usual']:.2f}")
     for label, speed in found["sampling_images_per_second"].items():
         lines.append(f"  sampling, {label:22} {speed:10,.1f} images/s")
     for name, check in found["checks"].items():
