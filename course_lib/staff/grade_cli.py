@@ -124,7 +124,8 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
     seconds = sorted(grade.seconds for grade in grades)
     print(f"seconds a submission: {sum(seconds) / len(seconds):.1f} in the mean, {seconds[-1]:.1f} at most")
     first = written[0] if len(written) == 1 else out / "gradescope"
-    print(f"written: {', '.join(map(str, [first, out / 'feedback', *also]))}")
+    print(f"written: {', '.join(map(str, [first, *also]))}")
+    print(_where(grades, out))
     failed = sum(grade.failed for grade in grades)
     if failed:
         again = "mend that, then the same command with --resume grades what is missing"
@@ -132,6 +133,16 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
         return 1
     wrong = "" if any(grade.rows for grade in grades) else _notebooks_in(paths)
     return _refuse(wrong) if wrong else 0
+
+
+def _where(grades: Sequence[Grade], out: Path) -> str:
+    """Where the pages for students are: the first, the rest after its pattern."""
+    from .reports import feedback_path, file_names
+
+    names = file_names([grade.submission for grade in grades])
+    first = out / feedback_path(names[grades[0].submission])
+    more = f" (and {len(grades) - 1} more; see the column feedback)" if len(grades) > 1 else ""
+    return f"feedback: {first}{more}"
 
 
 def _graded(

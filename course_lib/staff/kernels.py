@@ -19,6 +19,7 @@ from typing import Any
 
 from .box import INSIDE, Box, Limits, environment
 from .cgroups import Groups, make_groups
+from .orphans import end_all
 from .stage import SERVER
 
 CHANNELS = ("shell", "stdin", "control", "iopub", "hb")  # in the order in which a kernel opens them
@@ -68,6 +69,8 @@ class KernelServer:
             self._listen(0.2)
             if self.closed or time.monotonic() > deadline:
                 raise NoKernel("the kernel server does not get ready")
+        if not self.boxed:  # nothing else ends what the kernel before has left
+            end_all(spare=self.process.pid)
         self._wake()
         self.number += 1
         folder = self.sockets / str(self.number)
@@ -106,6 +109,7 @@ class KernelServer:
                 member.kill()
         self.process.kill()
         self.process.wait()
+        end_all()  # what the server was the parent of, and what had left it
         if self.groups:
             self.groups.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -141,7 +145,8 @@ class KernelServer:
         import psutil  # type: ignore[import-untyped]  # comes with ipykernel
 
         try:
-            return list(psutil.Process(self.process.pid).children(recursive=True))
+            own = psutil.Process(self.process.pid)
+            return [own, *own.children(recursive=True)]
         except psutil.Error:
             return []
 
