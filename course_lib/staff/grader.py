@@ -11,6 +11,7 @@ second one says "begun", no code of a submission has run in it, and what goes wr
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -62,6 +63,7 @@ def main() -> int:
         read_source(course.source(name))  # warms up what children need
     most = max((len(of_notebook(number, course.package)) for number in notebooks(course.package)), default=0)
     wall = settings["wall"] or STARTUP + most * (2 * settings["timeout"] + AROUND)
+    gc.freeze()  # so that children need not look through all that there is already
     adopt()
     try:
         for line in iter(sys.stdin.readline, ""):
@@ -161,6 +163,7 @@ def _run(
         grading = Path(folder) / "grading.ipynb"
         grading.write_text(dump(notebook), encoding="utf-8")
         try:
+            house.warm_up()
             run_notebook(grading, channel, job | {"house": house})
             if house.failure:
                 tell(channel, {"failed": house.failure})

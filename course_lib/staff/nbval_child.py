@@ -6,6 +6,7 @@ exercise goes to a file descriptor.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -56,6 +57,11 @@ class House:
                 if attempt == 2:
                     raise
         raise AssertionError
+
+    def warm_up(self) -> None:
+        """Have a server start while other things are prepared. What goes wrong shows when a kernel is asked for."""
+        with contextlib.suppress(NoKernel, OSError):
+            self.server = KernelServer(**self.settings)
 
     def close(self) -> None:
         if self.server:
@@ -266,5 +272,6 @@ def run_notebook(path: Path, channel: int, job: dict[str, Any]) -> None:
     nbval.plugin.pytest_collect_file = collect_file
     # One file in one process: what `--dist loadfile` is for, without xdist.
     options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={job['timeout']}", "--color=no", "-q"]
-    alone = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir"]
+    quick = ["-p", "no:unraisableexception", "-p", "no:threadexception"]  # which collect garbage, a third of a second
+    alone = [*quick, "-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir"]
     pytest.main([*options, *alone, str(path.parent), str(path)], plugins=[Recorder(channel)])

@@ -137,9 +137,12 @@ def file_names(submissions: Sequence[str]) -> dict[str, str]:
     taken = Counter("/".join(found).casefold() for found in shown.values())
     names = {}
     for name, found in shown.items():
-        plain = found == parts[name][shared:] and ".." not in Path(name).parts[1:] and "results.json" not in found
-        if plain and name.endswith(".ipynb") and max(map(len, found)) < 60 and taken["/".join(found).casefold()] == 1:
-            names[name] = "/".join(found).removesuffix(".ipynb")
+        joined = "/".join(found)
+        stems = joined.removesuffix(".ipynb").casefold().split("/")
+        plain = found == parts[name][shared:] and ".." not in Path(name).parts[1:] and name.endswith(".ipynb")
+        plain &= not any(stem.endswith((".txt", "results.json")) for stem in stems)  # a folder where a file is to be
+        if plain and max(map(len, found)) < 60 and taken[joined.casefold()] == 1:
+            names[name] = joined.removesuffix(".ipynb")
         else:
             digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
             names[name] = "/".join([digest, *(part[:60] for part in found)]).removesuffix(".ipynb")
