@@ -87,7 +87,7 @@ def _wait(child: int, wall: float) -> bool:
     """Wait until the child has ended; end it after `wall` seconds. False: nobody waits for us any more."""
     deadline, ours = time.monotonic() + wall, True
     while os.waitpid(child, os.WNOHANG)[0] == 0:
-        ours = not select.select([sys.stdin], [], [], 0.05)[0]  # no more orders come meanwhile: only the end of them
+        ours = not select.select([sys.stdin], [], [], 0.01)[0]  # no more orders come meanwhile: only the end of them
         if time.monotonic() > deadline or not ours:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

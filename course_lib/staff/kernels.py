@@ -69,8 +69,6 @@ class KernelServer:
             self._listen(0.2)
             if self.closed or time.monotonic() > deadline:
                 raise NoKernel("the kernel server does not get ready")
-        if not self.boxed:  # nothing else ends what the kernel before has left
-            end_all(spare=self.process.pid)
         self._wake()
         self.number += 1
         folder = self.sockets / str(self.number)

@@ -1,8 +1,9 @@
 """Processes that outlive their parents: adopted by the process that grades, and ended by it.
 
 In the box nothing of this is needed: its processes die with it. Without a box a kernel may end its server, leave its
-session or start programs. On Linux these become children of the process that has called `adopt`; elsewhere only what
-still has its parents is found, and at the end of a run whatever names the run's folder in its environment.
+session or start programs. On Linux these become children of the nearest process above that has called `adopt`: the
+kernel server, the child that grades, the grading process. Elsewhere only what still has its parents is found, and at
+the end of a run whatever names the run's folder in its environment. A copy of this file lies beside the kernel server.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def end_all(spare: int = 0, seconds: float = 10.0) -> bool:
-    """Kill everything below this process but `spare` itself; whether nothing is left. Only for one that adopts."""
+def end_all(seconds: float = 10.0) -> bool:
+    """Kill everything below this process; whether nothing is left. Only in one that adopts."""
     if os.getpid() not in _adopters:
         return True
     deadline = time.monotonic() + seconds
-    while found := [member for member in _below() if member.pid != spare]:
+    while found := _below():
         _kill(found)
         if time.monotonic() > deadline:
             return False
