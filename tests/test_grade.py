@@ -801,6 +801,8 @@ def test_a_broken_file_on_the_command_line_is_graded_0(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "JSON but not a notebook" in result.stdout
     assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text()
+    assert f"feedback: {tmp_path}/out/feedback/{tmp_path.name}/x.txt\n" in result.stdout
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0, "grades are nobody else's business"
 
 
 def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume(

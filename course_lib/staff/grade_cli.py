@@ -65,6 +65,7 @@ def _grade(arguments: argparse.Namespace) -> int:
         print(UNBOXED, file=sys.stderr)
     settings = Settings(course, seed, box, arguments.timeout)
     try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # grades are nobody else's business
         if not seed_file:
             keep_seed(out, seed)
         return _run(paths, out, settings, Records(out, settings), arguments)
