@@ -158,6 +158,15 @@ def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(pr
     assert [row.status for row in result.rows] == ["error", "wrong", "error", "right"]
 
 
+def test_a_function_of_another_name_is_told_so(process: Grader, tmp_path: Path) -> None:
+    result = graded(
+        process, solved(e1=RIGHT["90.1"].replace("mix", "blend"), e2="def moments(x):\n    return y"), tmp_path
+    )
+    assert points(result) == FULL | {"90.1": 0, "90.2": 0}
+    assert row(result, "90.1").feedback.startswith("your cell defines no function `mix`: its name was changed")
+    assert "the function stopped with NameError (line 2 of your function)" in row(result, "90.2").feedback
+
+
 @pytest.mark.slow
 def test_hangs_and_crashes_cost_only_their_exercise(hurried: Grader, tmp_path: Path) -> None:
     loop = "def mix(signal, noise, alpha):\n    while True:\n        pass"

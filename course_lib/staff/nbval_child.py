@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,7 +210,7 @@ class GradingCell(nbval.plugin.IPyNbCell):
             elif isinstance(error, Garbled):
                 self.note("malformed", f"no valid answer came out of the cell: {error}")
             elif any(output.output_type == "error" for output in self.test_outputs or []):
-                self.note("error", f"the {self.role} cell stopped with {self.error_name()}")
+                self.note("error", self.explained_error())
             elif hung:
                 self.note("timeout", f"took longer than {seconds:g} seconds, or sent no end")
             elif not any(key == "status" for key, _ in self.user_properties):
@@ -217,9 +218,13 @@ class GradingCell(nbval.plugin.IPyNbCell):
             self.blame_grader(f"the setup cell: {self.error_text() or dict(self.user_properties)['feedback']}")
             raise
 
-    def error_name(self) -> str:
-        """The type of the exception that ended the cell."""
-        return [str(output.ename) for output in self.test_outputs if output.output_type == "error"][-1]
+    def explained_error(self) -> str:
+        """The exception that ended the cell, by its type; of a function that is not there, its name."""
+        name = [str(output.ename) for output in self.test_outputs if output.output_type == "error"][-1]
+        asked_for = re.search(r"^answer\((\w+),", self.cell.source, re.MULTILINE) if self.role == "grading" else None
+        if name == "NameError" and asked_for:
+            return f"your cell defines no function `{asked_for[1]}`: its name was changed, or the cell is not whole"
+        return f"the {self.role} cell stopped with {name}"
 
     def error_text(self) -> str:
         """The same with what it said; for teachers only. Empty where the cell ended otherwise."""
