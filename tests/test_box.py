@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grading import COURSE, FULL, blank, box_or_skip, cell, grader, points, save_to, solved
+from grading import COURSE, FULL, box_or_skip, cell, grader, points, save_to, solved
 
 from course_lib.exercises import Exercise, of_notebook
 from course_lib.exercises.forbidden import forbidden, guarded_functions
@@ -245,11 +245,11 @@ def test_a_user_namespace_is_a_box_too(tmp_path: Path) -> None:
     try:
         with grader(of) as process:
             result = process.grade(save_to(tmp_path / "a.ipynb", solved(e1="import os\nos._exit(1)")))
-            again = process.grade(save_to(tmp_path / "b.ipynb", blank()))
+            again = process.grade(save_to(tmp_path / "b.ipynb", solved()))
     except NoBox as error:
         pytest.skip(str(error))
     assert points(result) == FULL | {"90.1": 0}, result
-    assert {item.status for item in again.rows} == {"unattempted"}
+    assert points(again) == FULL
 
 
 def test_without_bubblewrap_grading_refuses_and_names_the_way_out(tmp_path: Path, monkeypatch: Any) -> None:
