@@ -403,6 +403,7 @@ def runs(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("levels", [1, 2, 3], ids=["kernel server", "grading child", "grading process"])
 def test_without_a_box_what_ends_its_own_server_or_grader_is_ended_itself(tmp_path: Path, levels: int) -> None:
