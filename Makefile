@@ -25,7 +25,7 @@ REDO := $(shell { $(PY) -c '' && test "$$(cat $(VENV)/.home)" = "$$PWD"; } 2>/de
 export JUPYTER_PREFER_ENV_PATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab my test test-library test-notebooks test-browser test-fast test-all lint format notebooks build site test-site pins latest colab small fork clean FORCE
+.PHONY: help lab my teacher test test-library test-notebooks test-browser test-fast test-all lint format notebooks build site test-site pins latest colab small fork clean FORCE
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ lab: my ## install what is missing, copy the notebooks to my/, open the course i
 
 my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
 	@$(PY) -m course_lib.staff.copy_notebooks --source notebooks --target my
+
+teacher: $(VENV)/.test ## install what building and grading need, and say whether there is a box to grade in
+	@$(PY) -c 'from course_lib.doctor import grading; print(grading())'
 
 test: $(VENV)/.test ## run every test: library, notebooks, browser
 	@$(MAKE) --no-print-directory --keep-going -j1 test-library test-notebooks test-browser

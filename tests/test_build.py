@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from course_lib.exercises import of_notebook
 from course_lib.staff import assemble, rules
 from course_lib.staff import build as building
 from course_lib.staff.build import build, check
@@ -311,6 +313,9 @@ def test_a_setting_stamps_the_notebooks_and_keeps_every_output(built: Copy) -> N
         (r"\tag{90.1}", r"\tag{90.2}", "equation 90.2: \\tag{90.2} appears 1 times, its check 0 times"),
         (r"\tag{90.1}", "", "equation 90.1: \\tag{90.1} appears 0 times, its check 1 times"),
         ('equation("90.1", sigma', 'equation("90.1", 1, 1)\nequation("90.1", sigma', "checks 2 equations"),
+        ("90.2: mean, variance and number", "90.2: moments", "is '### Exercise 90.2: moments (1 point)'; its title"),
+        ("covariance (3 points)", "covariance (2 points)", "the heading of exercise 90.3 is"),
+        ("# ### Exercise 90.4: repeat a step (4 points)", "# text", "the heading of exercise 90.4 is on 0 lines"),
     ],
 )
 def test_a_source_that_breaks_a_rule_is_told_and_not_built(course: Copy, old: str, new: str, words: str) -> None:
@@ -323,6 +328,16 @@ def test_a_source_that_breaks_a_rule_is_told_and_not_built(course: Copy, old: st
 def test_the_fixture_keeps_every_rule(course: Copy) -> None:
     assert rules.problems(read_source(course.source(NAME)), course.package) == []
     assert rules.warnings(read_source(course.source(NAME))) == []
+
+
+@pytest.mark.parametrize("name", Course().names())
+def test_reports_call_every_exercise_what_its_notebook_calls_it(name: str) -> None:
+    """Read from what students open, and from what graders print."""
+    cells = load(Course().student(name))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    headings = re.findall(r"^### Exercise (\S+): (.*) \((\d+) points?\)$", text, re.MULTILINE)
+    found = sorted((id, title.casefold(), int(points)) for id, title, points in headings)
+    assert found == sorted((it.id, it.title.casefold(), it.points) for it in of_notebook(name[:2]))
 
 
 def test_long_cells_and_uncompared_sections_get_a_warning(course: Copy, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ def test_killing_the_run_lost_nothing_doubled_nothing_and_left_nobody_behind(run
 
 
 def test_known_mistakes_get_their_hint_and_nobody_gets_a_value(runs: Runs) -> None:
-    feedback = runs.folder / "at_once" / "feedback" / "collected"
+    feedback = runs.folder / "at_once" / "feedback"
     for student in CLASS:
         text = (feedback / student.name / "90_fixture.txt").read_text()
         if student.mutant:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from grading import (
     COURSE,
@@ -39,9 +40,9 @@ from course_lib.exercises.wire import Malformed, encode
 from course_lib.staff import assemble
 from course_lib.staff.class_report import class_report
 from course_lib.staff.course import ROOT, Course
-from course_lib.staff.grade import Grade, Grader, Row, read_seed
+from course_lib.staff.grade import Grade, Grader, Row, as_grade, read_seed
 from course_lib.staff.grading_notebook import grading_notebook
-from course_lib.staff.reports import save, table
+from course_lib.staff.reports import file_names, save, table
 from course_lib.staff.source import read_source
 from course_lib.staff.stage import SERVER, stage
 from course_lib.staff.submission import Found, Unreadable, find_solutions, read_submission
@@ -66,8 +67,8 @@ def process() -> Iterator[Grader]:
 
 @pytest.fixture
 def hurried() -> Iterator[Grader]:
-    """One that waits 12 seconds for a cell."""
-    with grader(None, timeout=12.0) as made:
+    """One that waits 8 seconds for a cell."""
+    with grader(None, timeout=8.0) as made:
         yield made
 
 
@@ -82,6 +83,18 @@ def test_a_blank_submission_scores_0_everywhere(process: Grader, tmp_path: Path)
     result = graded(process, blank(), tmp_path)
     assert [(row.points, row.status) for row in result.rows] == [(0, "unattempted")] * 4
     assert result.out_of == 10
+
+
+def test_a_stub_is_not_attempted_whether_it_is_run_or_known_as_handed_out(process: Grader, tmp_path: Path) -> None:
+    notebook = blank()
+    for id in ("90.1", "90.3"):
+        cell(notebook, id)["source"] = ["# a note\n", *cell(notebook, id)["source"]]
+    found = find_solutions(read_submission(save_to(tmp_path / "a.ipynb", notebook)), read_source(COURSE.source(NAME)))
+    assert {id: item.untouched for id, item in found.items()} == {
+        "90.1": False, "90.2": True, "90.3": False, "90.4": True
+    }  # fmt: skip
+    result = graded(process, notebook, tmp_path)
+    assert {(row.points, row.status, row.feedback) for row in result.rows} == {(0, "unattempted", "not attempted")}
 
 
 def test_the_solution_scores_full_points_twice_with_identical_reports(process: Grader, tmp_path: Path) -> None:
@@ -145,6 +158,15 @@ def test_always_equal_objects_forged_lines_and_exits_cost_only_their_exercise(pr
     assert [row.status for row in result.rows] == ["error", "wrong", "error", "right"]
 
 
+def test_a_function_of_another_name_is_told_so(process: Grader, tmp_path: Path) -> None:
+    result = graded(
+        process, solved(e1=RIGHT["90.1"].replace("mix", "blend"), e2="def moments(x):\n    return y"), tmp_path
+    )
+    assert points(result) == FULL | {"90.1": 0, "90.2": 0}
+    assert row(result, "90.1").feedback.startswith("your cell defines no function `mix`: its name was changed")
+    assert "the function stopped with NameError (line 2 of your function)" in row(result, "90.2").feedback
+
+
 @pytest.mark.slow
 def test_hangs_and_crashes_cost_only_their_exercise(hurried: Grader, tmp_path: Path) -> None:
     loop = "def mix(signal, noise, alpha):\n    while True:\n        pass"
@@ -152,7 +174,7 @@ def test_hangs_and_crashes_cost_only_their_exercise(hurried: Grader, tmp_path: P
     quits = "def root(cov):\n    return torch.linalg.cholesky(cov)\n\n\nexit()"
     result = graded(hurried, solved(e1=loop, e2=crash, e3=quits), tmp_path)
     assert points(result) | {"90.3": 0} == {"90.1": 0, "90.2": 0, "90.3": 0, "90.4": 4}
-    assert row(result, "90.1").status == "timeout" and "longer than 12 seconds" in row(result, "90.1").feedback
+    assert row(result, "90.1").status == "timeout" and "longer than 8 seconds" in row(result, "90.1").feedback
     assert row(result, "90.2").status == "stopped"
 
 
@@ -184,12 +206,12 @@ def test_a_chatty_loop_that_refuses_interruption_costs_only_its_exercise(hurried
 def test_a_submission_that_is_stopped_by_the_clock_keeps_what_it_has_earned(process: Grader, tmp_path: Path) -> None:
     """The wall clock of a submission: child and kernel are ended, results so far stay, the next one is graded."""
     forever = solved(e4="def repeat(step, x, times):\n    import time\n    time.sleep(10**6)")
-    wall = 15 + 3 * graded(process, solved(), tmp_path).seconds  # however busy the machine is
+    wall = 8 + 3 * graded(process, solved(), tmp_path).seconds  # however busy the machine is
     with grader(None, timeout=10_000.0, wall=wall) as impatient:
-        result, another = graded(impatient, forever, tmp_path), graded(impatient, blank(), tmp_path)
+        result, another = graded(impatient, forever, tmp_path), graded(impatient, solved(), tmp_path)
     assert points(result) == {"90.1": 2, "90.2": 1, "90.3": 3, "90.4": 0}
     assert row(result, "90.4").status == "stopped"
-    assert {row.status for row in another.rows} == {"unattempted"}
+    assert points(another) == FULL
 
 
 def break_server(process: Grader, code: str) -> None:
@@ -262,6 +284,155 @@ def test_a_grading_process_that_does_not_run_is_no_fault_of_the_file(
         monkeypatch.setattr(sys, "executable", "/bin/false")
         result = graded(process, solved(), tmp_path)
     assert result.failed and result.reason == "the grader failed: the grading process ended"
+
+
+FAILS = """
+    if {fails}:
+        sys.modules["torch"] = None  # which the setup cell imports
+"""
+
+
+def break_kernels(process: Grader, fails: str) -> None:
+    """Let the setup cell fail where `fails` is true of the order for a kernel."""
+    server, before = process.folder / "course" / SERVER, "    os.setsid()\n"
+    text = server.read_text()
+    assert text.count(before) == 1
+    server.write_text(text.replace(before, before + FAILS.format(fails=fails)))
+
+
+def test_a_setup_cell_that_fails_is_the_graders_failure_and_no_wrong_answer(tmp_path: Path) -> None:
+    with grader(None, timeout=30.0) as process:
+        server = process.folder / "course" / SERVER
+        whole = server.read_text()
+        break_kernels(process, "True")
+        failed = graded(process, solved(), tmp_path)
+        server.write_text(whole)
+        mended = graded(process, solved(), tmp_path)
+    assert failed.failed and failed.rows == ()
+    assert failed.reason.startswith("the grader failed: the setup cell: ModuleNotFoundError: import of torch halted")
+    assert not mended.failed and points(mended) == FULL
+
+
+def test_a_setup_cell_that_fails_after_submitted_code_has_run_is_tried_again_by_itself(tmp_path: Path) -> None:
+    with grader(None, timeout=30.0) as process:
+        break_kernels(process, 'order["number"] == 3')
+        result = graded(process, solved(e1="def mix(signal, noise, alpha):\n    return signal"), tmp_path)
+    assert not result.failed and points(result) == FULL | {"90.1": 0}
+
+
+ROWS = {
+    "notebook": NAME,
+    "rows": [
+        {"exercise": id, "title": "", "out_of": worth, "missing": False, "untouched": False, "flag": ""}
+        for id, worth in FULL.items()
+    ],
+}
+RUN = {"exercise": "90.1", "passed": True, "again": False, "status": "right", "feedback": "right", "hint": ""}
+NO_SETUP = RUN | {"exercise": "90.2", "passed": False, "again": True, "status": "stopped"}
+BEGUN, COMPLETE, BROKEN = {"begun": True}, {"complete": True}, {"failed": "the setup cell: MemoryError"}
+
+
+@pytest.mark.parametrize(
+    ("again", "boxed", "failed", "second"),
+    [
+        ([ROWS, BEGUN, NO_SETUP | {"passed": True, "again": False}, COMPLETE], True, False, 1),
+        ([ROWS, BROKEN, COMPLETE], True, True, 0),  # in a fresh box, nothing of the submission can have done that
+        ([ROWS], True, True, 0),
+        ([ROWS, BROKEN, COMPLETE], False, False, 0),  # without one, its code may have
+        ([ROWS], False, False, 0),
+        ([ROWS, BEGUN], True, False, 0),  # then its own code has run
+    ],
+)
+def test_who_is_to_blame_for_a_setup_cell_that_failed_after_submitted_code_ran(
+    monkeypatch: pytest.MonkeyPatch, again: list[Any], boxed: bool, failed: bool, second: int
+) -> None:
+    settings: Any = SimpleNamespace(box=object() if boxed else None)
+    process, said = Grader(settings, Path()), {None: [ROWS, BEGUN, RUN, NO_SETUP, COMPLETE], "90.2": again}
+    monkeypatch.setattr(process, "_attempts", lambda _, only=None: list(said[only]))
+    result = process.grade(Path("a.ipynb"))
+    assert result.failed is failed
+    if not failed:
+        assert points(result) == {"90.1": 2, "90.2": second, "90.3": 0, "90.4": 0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "failed", "words"),
+    [
+        ([], False, "reading the file took too much memory or time"),  # which is in the hand of who made the file
+        ([{"reason": "the file is not JSON"}], False, "not JSON"),
+        ([BEGUN], False, "nothing came of it"),
+        ([ROWS], True, "no kernel was ready before the time"),
+        ([ROWS, BROKEN], True, "the setup cell: MemoryError"),
+        ([ROWS, BEGUN], False, ""),
+        ([ROWS, COMPLETE], False, ""),  # no cell was left to run
+    ],
+)
+def test_only_what_ends_before_any_submitted_code_has_run_is_the_graders_failure(
+    lines: list[Any], failed: bool, words: str
+) -> None:
+    result = as_grade("a.ipynb", lines, 1.0)
+    assert result.failed is failed and words in result.reason and bool(result.reason) == bool(words)
+    assert result.points == 0
+
+
+def test_a_wall_clock_that_ends_before_any_submitted_code_ran_is_the_graders_failure(tmp_path: Path) -> None:
+    with grader(None, wall=0.2) as process:
+        result = graded(process, solved(), tmp_path)
+    assert result.failed and "no kernel was ready before the time" in result.reason
+
+
+OUTLIVES = """
+import os, subprocess, time
+children = [subprocess.Popen(["sleep", "98765"], env={{}}, start_new_session=True).pid, os.getpid()]
+with open({path!r}, "w") as file:
+    file.write(" ".join(map(str, children)))
+victim = os.getpid()
+for _ in range({levels}):  # its parent, whose parent, ...
+    with open(f"/proc/{{victim}}/stat") as file:
+        victim = int(file.read().rpartition(")")[2].split()[1])
+os.kill(victim, 9)
+time.sleep(98765)
+"""
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and is no zombie that nobody waits for."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("levels", [1, 2, 3], ids=["kernel server", "grading child", "grading process"])
+def test_without_a_box_what_ends_its_own_server_or_grader_is_ended_itself(tmp_path: Path, levels: int) -> None:
+    written = tmp_path / "pids"
+    code = OUTLIVES.format(path=str(written), levels=levels) + RIGHT["90.2"]
+    with grader(None, timeout=30.0) as process:
+        result = graded(process, solved(e2=code), tmp_path)
+        pids = [int(word) for word in written.read_text().split()]
+        left = [pid for pid in pids if runs(pid)] if levels < 3 else []
+    assert len(pids) == 2 and not left, "gone with the submission"
+    assert not any(map(runs, pids)), "gone with the run"
+    assert not result.failed and row(result, "90.1").points == 2 and row(result, "90.2").points == 0
+    if levels == 1:
+        assert points(result) == FULL | {"90.2": 0}
+
+
+def test_without_a_box_what_one_exercise_started_does_not_see_the_next(process: Grader, tmp_path: Path) -> None:
+    written = tmp_path / "pid"
+    starts = (
+        "import subprocess\n"
+        f"open({str(written)!r}, 'w').write(str(subprocess.Popen(['sleep', '98765'], start_new_session=True).pid))\n"
+    )
+    looks = (
+        "def root(cov):\n    import os\n"
+        f"    pid = open({str(written)!r}).read()\n"
+        "    return cov if os.path.exists(f'/proc/{pid}') else torch.linalg.cholesky(cov)"
+    )
+    result = graded(process, solved(e2=starts + RIGHT["90.2"], e3=looks), tmp_path)
+    assert points(result) == FULL
 
 
 def test_redefined_names_and_nbval_markers_change_nothing_for_others(process: Grader, tmp_path: Path) -> None:
@@ -504,21 +675,48 @@ GRADES = [
 
 def test_the_table_has_a_line_for_every_submission() -> None:
     assert table(GRADES).splitlines() == [
-        "submission     90.1  90.10  total  remarks",
-        "a/anna.ipynb   2     0      2/3    90.10: 2 cells with this id",
-        "/b/bert.ipynb  -     -      0      the file is not JSON, so not a notebook",
+        "submission     90.1  90.10  total  feedback             remarks",
+        "a/anna.ipynb   2     0      2/3    feedback/a/anna.txt  90.10: 2 cells with this id",
+        "/b/bert.ipynb  -     -      0      feedback/b/bert.txt  the file is not JSON, so not a notebook",
     ]
 
 
 FAILED = Grade("c/carl.ipynb", reason="the grader failed: no kernel", failed=True)
 
 
+def test_the_commonest_mistake_is_a_known_one_however_many_unknown_ones_there_are() -> None:
+    wrong = Row("90.1", "Mix", 0, 2, "wrong", "case 'x': a wrong value.")
+    hinted = replace(wrong, hint="Think.")
+    failed = replace(
+        wrong, status="error", feedback="case 'y': the function stopped with ValueError (line 3 of your function)"
+    )
+    rows = [
+        wrong,
+        wrong,
+        wrong,
+        hinted,
+        hinted,
+        failed,
+        replace(wrong, status="unattempted"),
+        replace(wrong, status="right"),
+    ]
+    lines = class_report([Grade(f"{k}.ipynb", NAME, (row,)) for k, row in enumerate(rows)]).splitlines()
+    assert lines[-3:] == [
+        "90.1 Mix: 1 of 8 have it, 7 tried",
+        "      commonest wrong answer (2 of 6): Think.",
+        "      3 of 6: none of the wrong answers that are known",
+    ]
+    (last,) = class_report([Grade("a.ipynb", NAME, (failed,))]).splitlines()[-1:]
+    assert last == "      commonest wrong answer (1 of 1): the function stopped with ValueError"
+
+
 def test_where_the_grader_failed_no_report_has_points(tmp_path: Path) -> None:
     for format in ("table", "csv", "json", "gradescope"):
         save([replace(FAILED, reason="", failed=False)], tmp_path, format)
         save([*GRADES, FAILED], tmp_path, format)
-    assert table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", "the", *FAILED.reason.split()[1:]]
-    assert (tmp_path / "grades.csv").read_text().splitlines()[-1] == f"c/carl.ipynb,,,,,,{FAILED.reason}"
+    page = "feedback/c/carl.txt"
+    assert table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", page, *FAILED.reason.split()]
+    assert (tmp_path / "grades.csv").read_text().splitlines()[-1] == f"c/carl.ipynb,,,,,,{page},{FAILED.reason}"
     assert json.loads((tmp_path / "grades.json").read_text())[-1]["points"] is None
     assert {path.parent.name for path in tmp_path.rglob("results.json")} == {"anna", "bert"}
     assert f"Not graded: {FAILED.reason}." in (tmp_path / "feedback" / "c" / "carl.txt").read_text()
@@ -531,11 +729,12 @@ def test_reports_in_every_format(tmp_path: Path) -> None:
         save(GRADES, tmp_path, format)
     assert (tmp_path / "grades.txt").read_text() == table(GRADES)
     assert (tmp_path / "grades.csv").read_text().splitlines() == [
-        "submission,notebook,90.1,90.10,total,out_of,remarks",
-        "a/anna.ipynb,90_fixture,2,0,2,3,90.10: 2 cells with this id",
-        '/b/bert.ipynb,,,,0,0,"the file is not JSON, so not a notebook"',
+        "submission,notebook,90.1,90.10,total,out_of,feedback,remarks",
+        "a/anna.ipynb,90_fixture,2,0,2,3,feedback/a/anna.txt,90.10: 2 cells with this id",
+        '/b/bert.ipynb,,,,0,0,feedback/b/bert.txt,"the file is not JSON, so not a notebook"',
     ]
     data = json.loads((tmp_path / "grades.json").read_text())
+    assert [item["feedback"] for item in data] == ["feedback/a/anna.txt", "feedback/b/bert.txt"]
     assert [item["points"] for item in data] == [2, 0] and data[0]["exercises"][1]["feedback"].endswith("Think.")
     scores = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("results.json")}
     assert scores["anna"]["score"] == 2 and scores["bert"]["score"] == 0
@@ -544,6 +743,41 @@ def test_reports_in_every_format(tmp_path: Path) -> None:
     assert pages == ["anna.txt", "bert.txt"]
     assert "90.10 Ten: 0 of 1. case 'x': a wrong value. Think." in (tmp_path / "feedback/a/anna.txt").read_text()
     assert all(tmp_path in path.resolve().parents for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("submissions", "names"),
+    [
+        (["collected/anna/05.ipynb", "collected/bert/05.ipynb"], ["anna/05", "bert/05"]),
+        (["/home/t/c/anna/05.ipynb", "/home/t/c/bert/x/05.ipynb"], ["anna/05", "bert/x/05"]),
+        (["/home/t/c/anna/05.ipynb"], ["anna/05"]),
+        (["c/anna_05.ipynb", "c/bert_05.ipynb"], ["c/anna_05", "c/bert_05"]),
+        (["05.ipynb"], ["05"]),
+        (["../a/b.ipynb", "a/c.ipynb"], ["a/b", "a/c"]),
+    ],
+)
+def test_feedback_lies_where_one_looks_for_it(submissions: list[str], names: list[str]) -> None:
+    assert list(file_names(submissions).values()) == names
+
+
+@pytest.mark.parametrize(
+    "submissions",
+    [
+        ["/c/a.ipynb", "c/a.ipynb", "../c/a.ipynb", "c/../c/a.ipynb"],
+        ["c/x.ipynb", "c/X.ipynb", "c/x"],
+        ["a.ipynb", "a/results.json.ipynb", "a.txt/b.ipynb", "a/b.ipynb"],
+        ["n" * 300 + ".ipynb", "n" * 301 + ".ipynb"],
+        ["a/\u202ex.ipynb", "a/<U+202E>x.ipynb"],
+        ["..", ".", "/"],
+    ],
+)
+def test_feedback_of_odd_names_stays_apart_and_inside(submissions: list[str]) -> None:
+    names = list(file_names(submissions).values())
+    assert len({name.casefold() for name in names}) == len(submissions)
+    assert not any(Path(name).is_absolute() or ".." in Path(name).parts for name in names)
+    files = {f"{name}/results.json" for name in names} | {f"{name}.txt" for name in names}
+    assert not any(str(parent) in files for file in files for parent in Path(file).parents)
+    assert max(len(part) for name in names for part in name.split("/")) <= 60
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -577,6 +811,8 @@ def test_a_broken_file_on_the_command_line_is_graded_0(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "JSON but not a notebook" in result.stdout
     assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text()
+    assert f"feedback: {tmp_path}/out/feedback/{tmp_path.name}/x.txt\n" in result.stdout
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0, "grades are nobody else's business"
 
 
 def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume(

@@ -214,7 +214,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(name: str, graded: Graded, rec
     result, attacked, all_attacked = graded.of_attack[name]
     record_property("row", str(row(result, attacked)))
     record_property("seconds of the submission", round(result.seconds, 1))
-    assert result.reason == ""
+    assert result.reason == "" and not result.failed
     assert row(result, attacked).points == 0, row(result, attacked)
     honest = {id: worth for id, worth in FULL.items() if id not in all_attacked}
     assert {id: worth for id, worth in points(result).items() if id not in all_attacked} == honest, result
@@ -243,6 +243,7 @@ def test_odd_files_are_graded_or_get_a_row_with_the_reason(graded: Graded) -> No
     assert "not a notebook" in found["millions of lists"].reason or "memory" in found["millions of lists"].reason
     assert found["link to a secret"].reason == "a symbolic link, not a file"
     assert "200 MB" in found["200 MB"].reason
+    assert not any(grade.failed for grade in found.values()), "no file makes itself `not graded`, the grader's fault"
     assert _untouched(graded)
 
 

@@ -174,7 +174,7 @@ def test_two_processes_draw_the_very_samples_of_one(tmp_path: Path):
 @pytest.mark.parametrize("sampler", ["ddpm", "heun"])
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_any_number_of_processes_shares_out_the_same_samples(monkeypatch, count, sampler):
-    """One after the other in this process: chunks of 10, pieces of 4; of seven, one gets rows of the last chunk only."""
+    """One after the other in this process: chunks of 10 in pieces of 4; one of seven gets rows only at the end."""
     monkeypatch.setattr(runs, "CHUNK", 10)
     monkeypatch.setattr(runs, "PIECES", {"cpu": 4})
     monkeypatch.setattr(Processes, "collected", lambda self, mine, owner: mine)

@@ -216,32 +216,32 @@ def _all_touched_cases(g: Generator) -> list[Case]:
 LIBRARY = "course_lib."
 EXERCISES = (
     Exercise(
-        "01.1", "One step from given pixels and values", 1, corrupt_step, _one_step_cases, wrong.ONE_STEP,
+        "01.1", "One step", 1, corrupt_step, _one_step_cases, wrong.ONE_STEP,
         answers=(f"{LIBRARY}corruption.corrupt_step",),
     ),
     Exercise(
-        "01.2", "Untouched probability, and steps to reach alpha", 1, how_long, _how_long_cases, wrong.HOW_LONG,
+        "01.2", "How long?", 1, how_long, _how_long_cases, wrong.HOW_LONG,
         answers=(f"{LIBRARY}corruption.untouched_probability", f"{LIBRARY}corruption.steps_to_reach"),
     ),
-    Exercise("01.3", "Pixel mean and variance, hence alpha", 2, pixel_moments, _moments_cases, wrong_constant.MOMENTS),
+    Exercise("01.3", "Mean and variance of a flipped pixel", 2, pixel_moments, _moments_cases, wrong_constant.MOMENTS),
     Exercise(
-        "01.4", "Best constant prediction and its loss", 2, best_constant, _constant_cases, wrong_constant.CONSTANT,
+        "01.4", "The best constant", 2, best_constant, _constant_cases, wrong_constant.CONSTANT,
         answers=(f"{LIBRARY}naive.best_constant",),
     ),
     Exercise(
-        "01.5", "x_t without replacement from a permutation", 2, corrupt_exactly, _exactly_cases, wrong_later.EXACTLY,
+        "01.5", "Exactly t pixels", 2, corrupt_exactly, _exactly_cases, wrong_later.EXACTLY,
         answers=(f"{LIBRARY}corruption.corrupt_exactly",),
     ),
     Exercise(
-        "01.6", "The denoise-renoise loop with any denoiser", 3, repair, _repair_cases, wrong_later.REPAIR,
+        "01.6", "Denoise and renoise", 3, repair, _repair_cases, wrong_later.REPAIR,
         answers=(f"{LIBRARY}corruption.denoise_renoise",),
     ),
     Exercise(
-        "01.7", "The cold update", 2, cold_update, _cold_cases, wrong_cold.COLD,
+        "01.7", "The improved update", 2, cold_update, _cold_cases, wrong_cold.COLD,
         answers=(f"{LIBRARY}corruption.cold_update", f"{LIBRARY}corruption.cold_sample"),
     ),
     Exercise(
-        "01.8", "Probability that all pixels are touched", 2, all_touched, _all_touched_cases, wrong_cold.ALL_TOUCHED,
-        answers=(f"{LIBRARY}corruption.touched_counts",),
+        "01.8", "The probability that all pixels are touched", 2, all_touched, _all_touched_cases,
+        wrong_cold.ALL_TOUCHED, answers=(f"{LIBRARY}corruption.touched_counts",),
     ),
 )  # fmt: skip

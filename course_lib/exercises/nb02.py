@@ -255,7 +255,7 @@ EXERCISES = (
         answers=(f"{LIBRARY}add", f"{LIBRARY}chain"),
     ),
     Exercise(
-        "02.5", "Square root of a covariance, singular ones too", 2, sqrt_covariance, _root_cases, wrong_condition.ROOT,
+        "02.5", "A map for a covariance, singular ones too", 2, sqrt_covariance, _root_cases, wrong_condition.ROOT,
         canonical=lambda root: root @ root.T, answers=(f"{LIBRARY}sqrt_covariance",),
     ),
     Exercise(

@@ -260,7 +260,7 @@ def _diagnose_cases(g: Generator) -> list[Case]:
 LIBRARY = "course_lib."
 EXERCISES = (
     Exercise(
-        "05.1", "Conversions between the four targets", 2, four_targets, _four_targets_cases, wrong.FOUR_TARGETS,
+        "05.1", "Conversions between the four", 2, four_targets, _four_targets_cases, wrong.FOUR_TARGETS,
         answers=(f"{LIBRARY}parametrization.Prediction",),
     ),
     Exercise(
@@ -276,7 +276,7 @@ EXERCISES = (
         answers=(f"{LIBRARY}sampling.ddpm", f"{LIBRARY}schedule.bridge", f"{LIBRARY}schedule.bridge_weights"),
     ),
     Exercise(
-        "05.5", "The sampling loop", 2, sampling_loop, _sampling_cases, wrong_later.SAMPLING,
+        "05.5", "The sampling loop, with any step", 2, sampling_loop, _sampling_cases, wrong_later.SAMPLING,
         answers=(f"{LIBRARY}sampling.sample",),
     ),
     Exercise(
@@ -287,5 +287,5 @@ EXERCISES = (
         "05.7", "The denoiser of a finite set", 3, empirical_x0, _empirical_cases, wrong_later.EMPIRICAL,
         answers=(f"{LIBRARY}oracle.empirical_denoiser",),
     ),
-    Exercise("05.8", "Diagnose six broken set-ups", 3, diagnose, _diagnose_cases, wrong_later.DIAGNOSE),
+    Exercise("05.8", "Diagnose", 3, diagnose, _diagnose_cases, wrong_later.DIAGNOSE),
 )  # fmt: skip

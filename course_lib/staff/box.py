@@ -8,6 +8,7 @@ set, which does not bind root. Otherwise a user namespace does it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ MB = 10**6
 INSIDE = "/box"
 ENTER = 'for file in $COURSE_GROUPS; do echo $$ > "$file"; done; unset COURSE_GROUPS; exec "$@"'
 INSTALL = "on Debian or Ubuntu: apt-get install bubblewrap"
+REFUSED = "this machine lets its users make no such box: docs/teaching.md, 'Where bubblewrap is refused', has ways out"
 
 
 class NoBox(RuntimeError):
@@ -120,7 +122,8 @@ def find_box(packages: tuple[str, ...]) -> Box:
         raise NoBox("bubblewrap did not start within two minutes") from None
     if process.returncode:
         reason = (said.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
-        raise NoBox(f"bubblewrap does not work here: {reason}")
+        refused = re.search("namespace|uid map|RTM_NEWADDR|Operation not permitted|Permission denied", reason)
+        raise NoBox(f"bubblewrap does not work here: {reason.rstrip('.')}" + (f"; {REFUSED}" if refused else ""))
     return box
 
 

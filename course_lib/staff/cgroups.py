@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")  # the groups that this process is in
 PREFIX = "course-grade-"
 FILES = {
     "memory": (("memory.max", "memory.limit_in_bytes"), ("memory.swap.max", "memory.memsw.limit_in_bytes")),
@@ -64,7 +65,7 @@ def make_groups(memory: int, processes: int) -> Groups | None:
 def _parents() -> Iterator[tuple[Path, tuple[str, ...], int]]:
     """(folder in which to make a group, controllers, 0 for version 2 or 1 for version 1)."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = OWN.read_text().splitlines()
     except OSError:
         return
     own = {name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")}

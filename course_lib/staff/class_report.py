@@ -15,6 +15,7 @@ from .grade import Grade, Row
 from .printable import printable
 
 NOT_TRIED = ("unattempted", "missing")
+UNKNOWN = "none of the wrong answers that are known"
 COLOURS = {"full points": "#0072B2", "wrong": "#E69F00", "not attempted": "#BBBBBB"}
 
 
@@ -45,9 +46,12 @@ def class_report(grades: Sequence[Grade]) -> str:
         right, tried = sum(map(_right, rows[id])), sum(row.status not in NOT_TRIED for row in rows[id])
         lines.append(f"{id} {rows[id][0].title}: {right} of {len(rows[id])} have it, {tried} tried")
         mistakes = Counter(mistake(row) for row in rows[id] if not _right(row) and row.status not in NOT_TRIED)
+        unknown = mistakes.pop(UNKNOWN, 0)  # which are many answers, not one
         if mistakes:
             most, times = min(mistakes.items(), key=lambda item: (-item[1], item[0]))
             lines.append(f"      commonest wrong answer ({times} of {tried - right}): {printable(most)}")
+        if unknown:
+            lines.append(f"      {unknown} of {tried - right}: {UNKNOWN}")
     return "\n".join(lines) + "\n"
 
 
@@ -64,7 +68,7 @@ def mistake(row: Row) -> str:
     if row.hint:
         return row.hint
     if row.status == "wrong":
-        return "none of the wrong answers that are known"
+        return UNKNOWN
     return re.sub(r" \(line \d+ of your function\)", "", re.sub(r"^case '.*?': ", "", row.feedback))
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from . import cgroups
 from .box import Box, Limits
 from .course import ROOT, Course
+from .orphans import end_marked
 from .stage import stage
 
 
@@ -117,6 +118,8 @@ def run_folder(settings: Settings) -> Iterator[Path]:
         (folder / "t").mkdir(mode=0o711)
         yield folder
     finally:
+        if settings.box is None:  # what submitted code started may have outlived its grading process
+            end_marked(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.sweep()
 
@@ -130,21 +133,35 @@ class Grader:
         self.closing = False
 
     def grade(self, path: Path) -> Grade:
-        """Have one submission graded. Its results are read even where grading it ended early."""
+        """Have one submission graded. Its results are read even where grading it ended early.
+
+        Where an exercise got no proper kernel after others' code had run, it is graded once more, by itself: what fails
+        then, before its own code has run, no submitted code can have brought about; if there is a box.
+        """
         start = time.monotonic()
-        lines: list[dict[str, Any]] = []
+        lines = self._attempts(path)
+        for id in sorted({str(line["exercise"]) for line in lines if line.get("again")}):
+            more = self._attempts(path, id) if not self.closing else []
+            failure = why_failed(more)
+            if failure and self.settings.box:
+                lines.append({"failed": failure})
+            elif not failure:
+                lines += more[1:]
+        return as_grade(identity(path), lines, time.monotonic() - start)
+
+    def _attempts(self, path: Path, only: str | None = None) -> list[dict[str, Any]]:
+        """Lines of results for all exercises, or `only` one; a second attempt where the grading process ended."""
+        done, lines = False, list[dict[str, Any]]()
         for _ in (1, 2):
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".results")
             os.close(handle)
-            done = self._order({"path": str(path.absolute()), "results": name})
+            done = self._order({"path": str(path.absolute()), "results": name, "only": only})
             text = Path(name).read_text(encoding="utf-8")
             Path(name).unlink()
             lines = [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
             if done or self.closing:
                 break
-        if not lines and not done:
-            lines = [{"failed": "the grading process ended"}]
-        return as_grade(identity(path), lines, time.monotonic() - start)
+        return lines if lines or done else [{"failed": "the grading process ended"}]
 
     def close(self) -> None:
         """End the process and everything that it started."""
@@ -154,7 +171,7 @@ class Grader:
                 self.process.stdin.close()
             self.process.wait()
 
-    def _order(self, order: dict[str, str]) -> bool:
+    def _order(self, order: dict[str, str | None]) -> bool:
         """Give an order and wait until it is done. False where the process itself has ended."""
         if self.process is None or self.process.poll() is not None:
             self.process = self._start()
@@ -200,15 +217,26 @@ class Grader:
 _NOT_PASSED = ("PYTEST_", "NBGRADER_", "COV_", "COVERAGE_")
 
 
+def why_failed(lines: Sequence[dict[str, Any]]) -> str:
+    """Why the grader, and not the submission, is to blame for these lines of results; empty where it is not."""
+    said = next((str(line["failed"]) for line in lines if "failed" in line), "")
+    if said or not lines or "rows" not in lines[0]:
+        return said
+    if any("begun" in line or "complete" in line for line in lines):
+        return ""
+    return "no kernel was ready before the time or the memory of the grading process ran out"
+
+
 def as_grade(submission: str, lines: Sequence[dict[str, Any]], seconds: float) -> Grade:
-    """The grade that a grading process's lines amount to. What is not in them is worth nothing."""
+    """The grade that a grading process's lines amount to, the last one of each exercise. What is not in them is worth
+    nothing."""
     first: dict[str, Any] = lines[0] if lines else {"reason": "reading the file took too much memory or time"}
-    failure = next((str(line["failed"]) for line in lines if "failed" in line), "")
+    failure = why_failed(lines)
     if failure:
         return Grade(submission, reason=f"the grader failed: {failure}", failed=True, seconds=seconds)
     if "rows" not in first:
         return Grade(submission, reason=str(first.get("reason", "nothing came of it")), seconds=seconds)
-    results = {str(line.get("exercise")): line for line in lines[1:]}
+    results = {str(line["exercise"]): line for line in lines if "exercise" in line}
     rows = tuple(_row(row, results.get(row["exercise"])) for row in first["rows"])
     return Grade(submission, first["notebook"], rows, seconds=seconds)
 
@@ -217,6 +245,8 @@ def _row(row: dict[str, Any], line: dict[str, Any] | None) -> Row:
     hint, passed = "", False
     if row["missing"]:
         status, feedback = "missing", row["flag"] or "no cell with this exercise"
+    elif row["untouched"]:
+        status, feedback = "unattempted", "not attempted"
     elif line is None:
         status, feedback = "stopped", "grading stopped before this exercise"
     else:

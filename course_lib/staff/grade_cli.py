@@ -65,6 +65,7 @@ def _grade(arguments: argparse.Namespace) -> int:
         print(UNBOXED, file=sys.stderr)
     settings = Settings(course, seed, box, arguments.timeout)
     try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # grades are nobody else's business
         if not seed_file:
             keep_seed(out, seed)
         return _run(paths, out, settings, Records(out, settings), arguments)
@@ -124,7 +125,8 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
     seconds = sorted(grade.seconds for grade in grades)
     print(f"seconds a submission: {sum(seconds) / len(seconds):.1f} in the mean, {seconds[-1]:.1f} at most")
     first = written[0] if len(written) == 1 else out / "gradescope"
-    print(f"written: {', '.join(map(str, [first, out / 'feedback', *also]))}")
+    print(f"written: {', '.join(map(str, [first, *also]))}")
+    print(_where(grades, out))
     failed = sum(grade.failed for grade in grades)
     if failed:
         again = "mend that, then the same command with --resume grades what is missing"
@@ -132,6 +134,16 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
         return 1
     wrong = "" if any(grade.rows for grade in grades) else _notebooks_in(paths)
     return _refuse(wrong) if wrong else 0
+
+
+def _where(grades: Sequence[Grade], out: Path) -> str:
+    """Where the pages for students are: the first, the rest after its pattern."""
+    from .reports import feedback_path, file_names
+
+    names = file_names([grade.submission for grade in grades])
+    first = out / feedback_path(names[grades[0].submission])
+    more = f" (and {len(grades) - 1} more; see the column feedback)" if len(grades) > 1 else ""
+    return f"feedback: {first}{more}"
 
 
 def _graded(

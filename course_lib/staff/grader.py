@@ -1,13 +1,17 @@
 """A grading process: `python -m course_lib.staff.grader`, settings and then paths of submissions on stdin.
 
-It imports everything once and forks an expendable child for each submission: the child reads the file, runs it, and
-writes lines of results; its wall clock, memory and files are limited, and when it dies nothing else does. "done" on
-stdout says that a child has ended.
+It imports everything once and forks two expendable children for each submission. The first reads the file and keeps
+what it found; the second runs that. Both write lines of results; their wall clocks, memory and files are limited, and
+when one dies nothing else does. "done" on stdout says that they have ended.
+
+They are two so that a file which takes all the time or memory there is to read cannot spoil what comes after: until the
+second one says "begun", no code of a submission has run in it, and what goes wrong is the grader's own failure.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -17,17 +21,21 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from course_lib.exercises.contract import Exercise
 from course_lib.exercises.registry import notebooks, of_notebook
 
-from .assemble import dump
+from .assemble import Json, dump
 from .box import Box, Limits
 from .course import Course
 from .grading_notebook import grading_notebook, imported
-from .nbval_child import House, run_notebook
+from .nbval_child import House, run_notebook, tell
+from .orphans import adopt, die_with_parent, end_all
 from .source import Source, read_source
 from .submission import (
     Found,
@@ -39,10 +47,12 @@ from .submission import (
     read_submission,
 )
 
-STARTUP = 300.0  # seconds for a child to read its file and start its first kernel
+READING = 300.0  # seconds for a child to read its file and find the solutions
+STARTUP = 300.0  # seconds for a child to start its first kernel
 AROUND = 60.0  # seconds for an exercise besides its two cells
 MEMORY = 6_000 * 10**6  # bytes of address space that a child may take on top of the libraries'
 FILES = 200 * 10**6
+Work = Callable[[int], None]
 
 
 def main() -> int:
@@ -53,14 +63,23 @@ def main() -> int:
         read_source(course.source(name))  # warms up what children need
     most = max((len(of_notebook(number, course.package)) for number in notebooks(course.package)), default=0)
     wall = settings["wall"] or STARTUP + most * (2 * settings["timeout"] + AROUND)
-    for line in iter(sys.stdin.readline, ""):
-        order = json.loads(line)
-        child = os.fork()
-        if not child:
-            _as_child(Path(order["path"]), Path(order["results"]), course, settings)
-        if not _wait(child, wall):
-            return 1
-        print("done", flush=True)
+    gc.freeze()  # so that children need not look through all that there is already
+    adopt()
+    try:
+        for line in iter(sys.stdin.readline, ""):
+            order = json.loads(line)
+            results, kept = Path(order["results"]), Path(order["results"] + ".found")
+            read = partial(read_in_child, Path(order["path"]), kept, course)
+            run = partial(grade_in_child, kept, course, settings, order["only"])
+            for work, seconds in ((read, READING), (run, wall)):
+                if not _wait(_fork(work, results), seconds):
+                    return 1
+                if not kept.exists():
+                    break
+            kept.unlink(missing_ok=True)
+            print("done", flush=True)
+    finally:
+        end_all()
     return 0
 
 
@@ -68,16 +87,21 @@ def _wait(child: int, wall: float) -> bool:
     """Wait until the child has ended; end it after `wall` seconds. False: nobody waits for us any more."""
     deadline, ours = time.monotonic() + wall, True
     while os.waitpid(child, os.WNOHANG)[0] == 0:
-        ours = not select.select([sys.stdin], [], [], 0.05)[0]  # no more orders come meanwhile: only the end of them
+        ours = not select.select([sys.stdin], [], [], 0.01)[0]  # no more orders come meanwhile: only the end of them
         if time.monotonic() > deadline or not ours:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             break
+    end_all()  # of the child's
     return ours
 
 
-def _as_child(path: Path, results: Path, course: Course, settings: dict[str, Any]) -> None:
-    """What the forked child does; it never returns."""
+def _fork(work: Work, results: Path) -> int:
+    """Do `work` in a child with limits, which gets a file descriptor for lines of results; the child's id."""
+    child = os.fork()
+    if child:
+        return child
+    die_with_parent()
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             taken = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -90,27 +114,44 @@ def _as_child(path: Path, results: Path, course: Course, settings: dict[str, Any
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        grade_in_child(path, channel, course, settings)
-        _tell(channel, {"complete": True})
+        work(channel)
     finally:
         os._exit(0)
 
 
-def grade_in_child(path: Path, channel: int, course: Course, settings: dict[str, Any]) -> None:
-    """Read the submission, say what was found, run it."""
+def read_in_child(path: Path, kept: Path, course: Course, channel: int) -> None:
+    """Read the submission, say what was found, and leave the solutions' sources in `kept`."""
     try:
         submission = read_submission(path)
         source = identify(submission, course)
     except Unreadable as error:
-        _tell(channel, {"reason": str(error)})
+        tell(channel, {"reason": str(error)})
         return
     found = find_solutions(submission, source)
     exercises = {exercise.id: exercise for exercise in of_notebook(source.number, course.package)}
-    _tell(channel, {"notebook": source.name, "rows": _rows(source, exercises, found)})
+    unfinished = kept.with_suffix(".part")
+    unfinished.write_text(json.dumps([source.name, {id: asdict(item) for id, item in found.items()}]), encoding="utf-8")
+    unfinished.rename(kept)
+    tell(channel, {"notebook": source.name, "rows": _rows(source, exercises, found)})
+
+
+def grade_in_child(kept: Path, course: Course, settings: dict[str, Any], only: str | None, channel: int) -> None:
+    """Run what the child before left in `kept`: all exercises, or `only` one."""
+    name, sources = json.loads(kept.read_text(encoding="utf-8"))
+    source, found = read_source(course.source(name)), {id: Found(**item) for id, item in sources.items()}
+    exercises = {exercise.id: exercise for exercise in of_notebook(source.number, course.package)}
     nonces = {id: secrets.token_hex(16) for id in exercises}
-    notebook = grading_notebook(source, exercises, found, settings["seed"], nonces)
-    if not notebook["cells"]:
-        return
+    to_run = {id: item for id, item in found.items() if only in (None, id) and not item.untouched}
+    notebook = grading_notebook(source, exercises, to_run, settings["seed"], nonces)
+    if notebook["cells"]:
+        _run(notebook, source, channel, course, settings, nonces)
+    tell(channel, {"complete": True})
+
+
+def _run(
+    notebook: Json, source: Source, channel: int, course: Course, settings: dict[str, Any], nonces: dict[str, str]
+) -> None:
+    adopt()
     box = Box(**settings["box"]) if settings["box"] else None
     limits = Limits(**settings["limits"])
     house = House(
@@ -122,9 +163,10 @@ def grade_in_child(path: Path, channel: int, course: Course, settings: dict[str,
         grading = Path(folder) / "grading.ipynb"
         grading.write_text(dump(notebook), encoding="utf-8")
         try:
+            house.warm_up()
             run_notebook(grading, channel, job | {"house": house})
             if house.failure:
-                _tell(channel, {"failed": house.failure})
+                tell(channel, {"failed": house.failure})
         finally:
             house.close()
             with contextlib.suppress(OSError):
@@ -150,14 +192,11 @@ def _rows(source: Source, exercises: dict[str, Exercise], found: dict[str, Found
             "title": exercises[id].title,
             "out_of": exercises[id].points,
             "missing": found[id].source is None,
+            "untouched": found[id].untouched,
             "flag": found[id].flag,
         }
         for id in source.exercises()
     ]
-
-
-def _tell(channel: int, line: dict[str, Any]) -> None:
-    os.write(channel, (json.dumps(line) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -26,14 +26,14 @@ def grading_notebook(
     seed: str,
     nonces: Mapping[str, str],
 ) -> Json:
-    """Setup, the student's cell, and a grading cell holding the inputs of each exercise that has a solution cell.
+    """Setup, the student's cell, and a grading cell with the inputs, for each exercise whose solution was `found`.
 
     The setup cell runs again before each exercise, so that no student's cell changes the names of the next. Expected
     values, mutants and the seed are not in it.
     """
     cells: list[Json] = []
     for id, cell in source.exercises().items():
-        code, function = found[id].source, function_of(cell)
+        code, function = found[id].source if id in found else None, function_of(cell)
         if code is None or function is None:
             continue
         inputs = wire.encode_cases(exercises[id].draw(seed))

@@ -19,6 +19,7 @@ from typing import Any
 
 from .box import INSIDE, Box, Limits, environment
 from .cgroups import Groups, make_groups
+from .orphans import end_all
 from .stage import SERVER
 
 CHANNELS = ("shell", "stdin", "control", "iopub", "hb")  # in the order in which a kernel opens them
@@ -106,6 +107,7 @@ class KernelServer:
                 member.kill()
         self.process.kill()
         self.process.wait()
+        end_all()  # what the server was the parent of, and what had left it
         if self.groups:
             self.groups.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -141,7 +143,8 @@ class KernelServer:
         import psutil  # type: ignore[import-untyped]  # comes with ipykernel
 
         try:
-            return list(psutil.Process(self.process.pid).children(recursive=True))
+            own = psutil.Process(self.process.pid)
+            return [own, *own.children(recursive=True)]
         except psutil.Error:
             return []
 

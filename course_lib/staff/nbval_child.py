@@ -6,8 +6,10 @@ exercise goes to a file descriptor.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +58,11 @@ class House:
                 if attempt == 2:
                     raise
         raise AssertionError
+
+    def warm_up(self) -> None:
+        """Have a server start while other things are prepared. What goes wrong shows when a kernel is asked for."""
+        with contextlib.suppress(NoKernel, OSError):
+            self.server = KernelServer(**self.settings)
 
     def close(self) -> None:
         if self.server:
@@ -180,14 +187,20 @@ class GradingCell(nbval.plugin.IPyNbCell):
             reason = str(error) or "no kernel started"
             if isinstance(error, NoKernel | KernelEnded | Garbled):
                 self.note("stopped", reason)
-            if self.role == "setup" and not JOB["house"].begun:
-                JOB["house"].failure = reason
-                self.session.shouldstop = reason
+            self.blame_grader(reason)
             raise
 
+    def blame_grader(self, reason: str) -> None:
+        """A setup cell that fails before any code of the submission has run is no fault of the submission."""
+        if self.role == "setup" and not JOB["house"].begun:
+            JOB["house"].failure = reason
+            self.session.shouldstop = reason
+
     def runtest(self) -> None:
-        JOB["house"].begun |= self.role == "solution"
-        self.config.option.nbval_cell_timeout = SETUP if self.role == "setup" else JOB["timeout"]
+        if self.role == "solution" and not JOB["house"].begun:
+            JOB["house"].begun = True
+            tell(JOB["channel"], {"begun": True})
+        self.config.option.nbval_cell_timeout = seconds = SETUP if self.role == "setup" else JOB["timeout"]
         try:
             super().runtest()
         except Exception as error:
@@ -197,16 +210,26 @@ class GradingCell(nbval.plugin.IPyNbCell):
             elif isinstance(error, Garbled):
                 self.note("malformed", f"no valid answer came out of the cell: {error}")
             elif any(output.output_type == "error" for output in self.test_outputs or []):
-                self.note("error", f"the {self.role} cell stopped with {self.error_name()}")
+                self.note("error", self.explained_error())
             elif hung:
-                self.note("timeout", f"took longer than {JOB['timeout']:g} seconds, or sent no end")
+                self.note("timeout", f"took longer than {seconds:g} seconds, or sent no end")
             elif not any(key == "status" for key, _ in self.user_properties):
                 self.note("error", f"the {self.role} cell stopped with an error")
+            self.blame_grader(f"the setup cell: {self.error_text() or dict(self.user_properties)['feedback']}")
             raise
 
-    def error_name(self) -> str:
-        """The type of the exception that ended the cell."""
-        return [str(output.ename) for output in self.test_outputs if output.output_type == "error"][-1]
+    def explained_error(self) -> str:
+        """The exception that ended the cell, by its type; of a function that is not there, its name."""
+        name = [str(output.ename) for output in self.test_outputs if output.output_type == "error"][-1]
+        asked_for = re.search(r"^answer\((\w+),", self.cell.source, re.MULTILINE) if self.role == "grading" else None
+        if name == "NameError" and asked_for:
+            return f"your cell defines no function `{asked_for[1]}`: its name was changed, or the cell is not whole"
+        return f"the {self.role} cell stopped with {name}"
+
+    def error_text(self) -> str:
+        """The same with what it said; for teachers only. Empty where the cell ended otherwise."""
+        errors = [output for output in self.test_outputs or [] if output.output_type == "error"]
+        return f"{errors[-1].ename}: {errors[-1].evalue}".rstrip(": ") if errors else ""
 
     def compare_outputs(self, test: list[NotebookNode], ref: list[NotebookNode], skip_compare: Any = None) -> bool:
         exercise = load(self.exercise, JOB["package"])
@@ -225,12 +248,14 @@ class Recorder:
     def __init__(self, channel: int) -> None:
         self.channel = channel
         self.trouble: dict[str, Judged] = {}  # exercise -> the first thing that went wrong before its grading cell
+        self.no_setup: set[str] = set()  # exercises whose own code did not come to run
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         noted = dict(report.user_properties)
         id = str(noted.get("exercise"))
         if report.failed and noted.get("role") != "grading":
             self.trouble.setdefault(id, Judged(str(noted.get("status")), str(noted.get("feedback"))))
+            self.no_setup |= {id} if noted.get("role") == "setup" else set()
         if noted.get("role") != "grading" or not (report.when == "call" or (report.when == "setup" and report.failed)):
             return
         passed = report.when == "call" and report.outcome == "passed" and not hasattr(report, "wasxfail")
@@ -238,14 +263,20 @@ class Recorder:
         judged = Judged(*said, str(noted.get("hint", "")))
         if not passed and judged.status in ("error", "stopped", "right"):
             judged = self.trouble.get(id, judged)
-        line = {"exercise": id, "passed": passed, **vars(judged)}
-        os.write(self.channel, (json.dumps(line) + "\n").encode())
+        tell(self.channel, {"exercise": id, "passed": passed, "again": id in self.no_setup, **vars(judged)})
+
+
+def tell(channel: int, line: dict[str, Any]) -> None:
+    """Write one line of results."""
+    os.write(channel, (json.dumps(line) + "\n").encode())
 
 
 def run_notebook(path: Path, channel: int, job: dict[str, Any]) -> None:
     """Run the grading notebook at `path` through nbval; `job` has package, seed, nonces, timeout and house."""
-    JOB.update(job)
+    JOB.update(job, channel=channel)
     nbval.plugin.pytest_collect_file = collect_file
+    # One file in one process: what `--dist loadfile` is for, without xdist.
     options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={job['timeout']}", "--color=no", "-q"]
-    alone = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir"]
+    quick = ["-p", "no:unraisableexception", "-p", "no:threadexception"]  # which collect garbage, a third of a second
+    alone = [*quick, "-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir"]
     pytest.main([*options, *alone, str(path.parent), str(path)], plugins=[Recorder(channel)])

@@ -18,7 +18,7 @@ TAG = re.compile(r"\\tag\{([^}]+)\}")
 
 def problems(source: Source, package: str) -> list[str]:
     """One line for each rule that `source` breaks; empty where the notebook can be built."""
-    found = [*_setup(source), *_exercises(source), *_registered(source, package)]
+    found = [*_setup(source), *_exercises(source), *_registered(source, package), *_headings(source, package)]
     if not found:
         found = [*_names(source), *_leaks(source), *_equations(source)]
     return [f"{source.name}: {line}" for line in [*found, *_images(source)]]
@@ -106,6 +106,19 @@ def _registered(source: Source, package: str) -> Iterator[str]:
         yield f"exercise {id} is not in {package}.nb{source.number}"
     for id in sorted(there - here):
         yield f"exercise {id} of {package}.nb{source.number} is not in the notebook"
+
+
+def _headings(source: Source, package: str) -> Iterator[str]:
+    """What a student reads above an exercise is what feedback and reports call it: title and points."""
+    lines = [line for cell in source.cells if cell.type == "markdown" for line in cell.source.splitlines()]
+    for exercise in of_notebook(source.number, package):
+        worth = f"({exercise.points} point{'' if exercise.points == 1 else 's'})"
+        titles = (exercise.title, exercise.title[:1].lower() + exercise.title[1:])
+        found = [line for line in lines if re.match(rf"#+ Exercise {re.escape(exercise.id)}\b", line)]
+        expected = [f"### Exercise {exercise.id}: {title} {worth}" for title in titles]
+        if exercise.id in source.exercises() and (len(found) != 1 or found[0].strip() not in expected):
+            has = repr(found[0]) if len(found) == 1 else f"on {len(found)} lines"
+            yield f"the heading of exercise {exercise.id} is {has}; its title and points say {expected[-1]!r}"
 
 
 def _names(source: Source) -> Iterator[str]:

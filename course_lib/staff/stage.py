@@ -46,7 +46,8 @@ def stage(course: Course, folder: Path) -> Path:
         own.mkdir()
         shutil.copy(spec.origin, own)
         _copy_inputs(Path(spec.origin).parent, own)
-    shutil.copy(Path(__file__).parent / SERVER, folder)
+    for name in (SERVER, "orphans.py"):
+        shutil.copy(Path(__file__).parent / name, folder)
     compileall.compile_dir(str(folder), quiet=2)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

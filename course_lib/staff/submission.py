@@ -7,10 +7,11 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .source import Source, function_of
+from .source import Source, function_of, stub
 
 LARGEST = 50 * 10**6  # bytes
 LARGEST_CELL = 200_000  # characters
@@ -30,10 +31,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Found:
-    """A student's solution cell: its source, None where there is none, and what was odd about finding it."""
+    """A student's solution cell: its source, None where there is none, and what was odd about finding it.
+
+    `untouched`: it is the cell as handed out, so there is nothing to run.
+    """
 
     source: str | None
     flag: str = ""
+    untouched: bool = False
 
 
 def read_submission(path: Path) -> Submission:
@@ -124,13 +129,21 @@ def find_solutions(submission: Submission, source: Source) -> dict[str, Found]:
             flag = "the cell's metadata were lost; it was found by its function's name" if sources else ""
         if sources and len(sources[-1]) > LARGEST_CELL:
             found[id] = Found(None, f"the cell has more than {LARGEST_CELL:,} characters")
+        elif sources:
+            found[id] = Found(sources[-1], flag, sources[-1].strip() == stub(cell.source).strip())
         else:
-            found[id] = Found(sources[-1], flag) if sources else Found(None)
+            found[id] = Found(None)
     return found
 
 
 def _defines(text: str, name: str) -> bool:
+    return name in _defined(text)
+
+
+@cache
+def _defined(text: str) -> frozenset[str]:
+    """Functions that a cell defines; a cell may be large, and is asked about for each exercise."""
     try:
-        return any(isinstance(node, ast.FunctionDef) and node.name == name for node in ast.parse(text).body)
+        return frozenset(node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return re.search(rf"^def {re.escape(name)}\s*\(", text, re.MULTILINE) is not None
+        return frozenset(re.findall(r"^def (\w+)\s*\(", text, re.MULTILINE))

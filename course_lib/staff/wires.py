@@ -11,6 +11,8 @@ from jupyter_client.session import Session
 
 from course_lib.exercises.kernel import MIME
 
+from .printable import printable
+
 LARGEST_MESSAGE = 20 * 10**6  # bytes; the connection breaks on a larger one, before it is read
 MOST_BYTES = 60 * 10**6  # of one kernel
 MOST_MESSAGES = 20_000
@@ -88,7 +90,8 @@ def _needed(kind: str, parent: Any, content: dict[str, Any]) -> dict[str, Any] |
     elif kind == "error":
         name = content["ename"]
         named = isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 60
-        found = {"ename": name if named else "an error", "evalue": "", "traceback": []}
+        said = printable(str(content["evalue"])[:300])
+        found = {"ename": name if named else "an error", "evalue": said, "traceback": []}
     elif kind == "display_data" and MIME in content["data"]:
         found = {"data": {MIME: content["data"][MIME]}, "metadata": {}}
     else:
