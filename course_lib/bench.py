@@ -1,8 +1,9 @@
 """Our networks beside a usual one, in one process on this machine: `python -m course_lib bench`.
 
 The usual one is `diffusers.UNet2DModel` for 28 x 28 pixels, 32, 64 and 64 channels, attention at the two lower levels,
-two residual blocks a level. Both are trained by `training.train` and sampled by `sampling.sample`, so that what differs
-is the network and the recipe. Only ratios within one run mean anything: absolute figures are this machine's, today.
+two residual blocks a level, which learns to predict the noise over 1,000 linear steps with AdamW, as the usual tutorial
+has it. Both are trained by `training.train` and sampled by `sampling.sample`. Only ratios within one run mean anything:
+absolute figures are this machine's, today.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from .machine import elapsed, machine, matmul_peak, peak_memory
 from .metrics import digit_features, frechet_distance
 from .parametrization import Network, Parametrization, network_denoiser
 from .sampling import ddim, heun, last, sample
-from .schedule import Cosine, Truncated, karras_times
+from .schedule import Cosine, Linear, Truncated, karras_times
 from .staff.theirs import USUAL, Theirs
-from .training import TrainConfig, train
+from .training import NoiseLaw, TrainConfig, train, uniform_in_time
 from .unet import PRESETS, UNet, channels_last, parameter_count
 
 SCHEDULE = Truncated(Cosine())
@@ -46,6 +47,8 @@ class Contender:
     name: str
     build: Callable[[], Any]
     recipe: TrainConfig
+    parametrization: Parametrization = Parametrization()
+    noise_law: NoiseLaw | None = None  # None: the recipe's
     marks: tuple[float, ...] = (1.0,)
 
 
@@ -77,17 +80,19 @@ class Figures:
 
 
 def contenders(presets: tuple[str, ...], reference: bool) -> list[Contender]:
-    """Our presets with the library's recipe, and the usual network with AdamW at the usual rate of 1e-3."""
+    """Our presets with the library's recipe, and the usual network with the usual one (at a rate of 1e-3)."""
     marks = (1 / 36, 1 / 18, 1 / 12, 1 / 6, 1 / 3, 1 / 2, 1.0)
     found = []
     for name in presets:
         if name not in PRESETS or PRESETS[name].channels != 1 or 28 % PRESETS[name].divisor:
             fitting = [key for key, layout in PRESETS.items() if layout.channels == 1 and 28 % layout.divisor == 0]
             raise ValueError(f"preset {name!r}: expected one for digits, {', '.join(fitting)}")
-        found.append(Contender(name, partial(UNet, PRESETS[name]), TrainConfig(steps=1), marks))
+        found.append(Contender(name, partial(UNet, PRESETS[name]), TrainConfig(steps=1), marks=marks))
     if reference:
         usual = TrainConfig(steps=1, optimizer="adamw", learning_rate=1e-3, warmup=5, batch=128)
-        found.append(Contender(REFERENCE, partial(Theirs, USUAL, 28), usual))
+        found.append(
+            Contender(REFERENCE, partial(Theirs, USUAL, 28), usual, Parametrization("eps"), uniform_in_time(Linear()))
+        )
     return found
 
 
@@ -108,7 +113,7 @@ def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], N
         network = entry.build()
         figures[entry.name] = Figures(parameter_count(network), operations(network))
         recipe = replace(entry.recipe, steps=10**9, seconds=None, batch=settings.batch)
-        walk = train(network, Parametrization(), images, recipe)
+        walk = train(network, entry.parametrization, images, recipe, entry.noise_law)
         steppers[entry.name] = walk
         figures[entry.name].memory = peak_memory(partial(list, islice(walk, 2)))  # warms up, too
         drawers[entry.name] = channels_last(deepcopy(network)).eval()
@@ -130,10 +135,17 @@ def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], N
 
 
 @torch.no_grad()
-def draw(network: Network, count: int, steps: int, sampler: str, seed: int = 0) -> Tensor:
+def draw(
+    network: Network,
+    count: int,
+    steps: int,
+    sampler: str,
+    seed: int = 0,
+    parametrization: Parametrization = Parametrization(),  # noqa: B008  (a frozen value)
+) -> Tensor:
     """`count` images (count, 1, 28, 28) in [-1, 1], in parts of at most 250."""
     generator = torch.Generator().manual_seed(seed)
-    denoiser, times = network_denoiser(network, Parametrization(), clip_x0=True), karras_times(SCHEDULE, steps)
+    denoiser, times = network_denoiser(network, parametrization, clip_x0=True), karras_times(SCHEDULE, steps)
     step, done = {"ddim": ddim, "heun": heun}[sampler], []
     for start in range(0, count, 250):
         noise = torch.randn(min(250, count - start), 1, 28, 28, generator=generator)
@@ -148,7 +160,7 @@ def learn(
     torch.manual_seed(0)
     recipe = replace(entry.recipe, steps=None, seconds=settings.seconds)
     marks, kept, state = list(entry.marks), {}, None
-    for state in train(entry.build(), Parametrization(), digits().images, recipe):
+    for state in train(entry.build(), entry.parametrization, digits().images, recipe, entry.noise_law):
         while marks and state.progress >= marks[0]:
             kept[round(marks.pop(0) * settings.seconds, 1)] = deepcopy(state.average).eval()
         note("")
@@ -156,7 +168,7 @@ def learn(
         raise RuntimeError(f"{entry.name}: not one step fitted into {settings.seconds:g} s")
     figures.steps, figures.images = state.step, state.step * recipe.batch
     for seconds, network in kept.items():
-        samples = draw(network, settings.samples, settings.heun_steps, "heun", seed=1)
+        samples = draw(network, settings.samples, settings.heun_steps, "heun", 1, entry.parametrization)
         figures.distances[seconds] = frechet_distance(digit_features(samples), reference)
         note(f"{entry.name} after {seconds:g} s: Fréchet distance {figures.distances[seconds]:.2f}")
     return samples

@@ -75,7 +75,7 @@ def test_peak_memory_sees_a_hundred_megabytes():
 def test_a_small_run_writes_all_its_files_and_says_what_it_measured(tmp_path, capsys):
     config = TrainConfig(steps=1, batch=8)
     entries = [
-        Contender("small", partial(UNet, SMALL), config, (0.5, 1.0)),
+        Contender("small", partial(UNet, SMALL), config, marks=(0.5, 1.0)),
         Contender(REFERENCE, partial(UNet, SMALL), config),
     ]
     settings = Settings(seconds=1.0, batch=8, rounds=2, samples=70, heun_steps=2, ddim_steps=2, drawn=4)
@@ -108,6 +108,10 @@ def test_our_presets_come_with_the_librarys_recipe_and_theirs_with_the_usual_one
     tiny, usual = contenders(("tiny",), reference=True)
     assert tiny.recipe == TrainConfig(steps=1) and tiny.marks[-1] == 1.0
     assert usual.name == REFERENCE and usual.recipe.optimizer == "adamw" and usual.recipe.learning_rate == 1e-3
+    assert usual.parametrization.target == "eps"
+    levels = usual.noise_law(1000, torch.Generator().manual_seed(0)).alpha.square()
+    steps = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)  # Ho et al. 2020, section 4
+    assert (levels.sort().values - steps.flip(0)).abs().max() < 0.01
 
 
 def test_the_recipes_variants_can_be_built_and_differ_from_the_default():

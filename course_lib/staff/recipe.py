@@ -67,6 +67,7 @@ VARIANTS: dict[str, Variant] = {
     "widths 32 and 64": Variant(layout={"width": 32, "multipliers": (1, 2), "head_dim": 32}),
     "one level of 48, 4 x 4 packed": Variant(layout={"patch": 4, "multipliers": (1,), "width": 48}),
     "one level of 64, 4 x 4 packed": Variant(layout={"patch": 4, "multipliers": (1,), "width": 64, "head_dim": 32}),
+    "normalised in groups of 4 channels": Variant(layout={"groups": 32}),
     "two blocks a level": Variant(layout={"blocks": 2}),
     "attention at every 7 x 7 block": Variant(layout={"attn_levels": (1,)}),
     "told where each pixel is": Variant(layout={"coordinates": True}),
