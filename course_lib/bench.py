@@ -164,8 +164,10 @@ def learn(
         while marks and state.progress >= marks[0]:
             kept[round(marks.pop(0) * settings.seconds, 1)] = deepcopy(state.average).eval()
         note("")
-    if state is None or not kept:
+    if state is None:
         raise RuntimeError(f"{entry.name}: not one step fitted into {settings.seconds:g} s")
+    if marks:  # the clock ran out between two steps
+        kept[round(marks[-1] * settings.seconds, 1)] = deepcopy(state.average).eval()
     figures.steps, figures.images = state.step, state.step * recipe.batch
     for seconds, network in kept.items():
         samples = draw(network, settings.samples, settings.heun_steps, "heun", 1, entry.parametrization)

@@ -3,11 +3,13 @@
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from course_lib import bench
 from course_lib.__main__ import main
 from course_lib.bench import (
     REFERENCE,
@@ -87,6 +89,16 @@ def test_a_small_run_writes_all_its_files_and_says_what_it_measured(tmp_path, ca
     printed = capsys.readouterr().out
     assert "| small | " in printed and "small against diffusers: trains " in printed
     assert table(result) in printed
+
+
+def test_the_last_mark_is_judged_though_the_clock_runs_out_between_two_steps(monkeypatch):
+    states = [SimpleNamespace(step=n, progress=0.4 * n, average=UNet(SMALL)) for n in (1, 2)]
+    monkeypatch.setattr(bench, "train", lambda *arguments: iter(states))
+    monkeypatch.setattr(bench, "draw", lambda *arguments: torch.randn(70, 1, 28, 28))
+    entry = Contender("small", partial(UNet, SMALL), TrainConfig(steps=1, batch=8), marks=(0.5, 1.0))
+    figures, reference = Figures(1, 1), torch.randn(100, 64)
+    bench.learn(entry, figures, Settings(seconds=10.0, samples=70), reference, lambda line: None)
+    assert list(figures.distances) == [5.0, 10.0] and figures.images == 16
 
 
 @pytest.mark.parametrize(
