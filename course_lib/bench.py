@@ -96,12 +96,15 @@ def contenders(presets: tuple[str, ...], reference: bool) -> list[Contender]:
     return found
 
 
-def operations(network: nn.Module, batch: int = 4) -> int:
-    """Floating-point operations of one image's forward and backward pass; a multiplication and an addition are two."""
-    x = torch.randn(batch, 1, 28, 28)
+def operations(network: nn.Module, image: tuple[int, int, int] = (1, 28, 28)) -> int:
+    """Floating-point operations of training on one `image` (C, H, W), forward and backward; leaves no gradients.
+
+    A multiplication and an addition are two.
+    """
     with FlopCounterMode(display=False) as counter:
-        network(x, torch.zeros(batch)).square().mean().backward()
-    return counter.get_total_flops() // batch
+        network(torch.zeros(1, *image), torch.zeros(1)).square().mean().backward()
+    network.zero_grad(set_to_none=True)
+    return counter.get_total_flops()
 
 
 def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], None]) -> dict[str, Figures]:

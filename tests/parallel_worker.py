@@ -14,6 +14,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from networks import awake
 from torch import Tensor
 
 import course_lib.training as training
@@ -30,16 +31,6 @@ CLIP = 0.05  # below the first gradient's norm: clipping must see the averaged g
 def labelled(n: int = 50) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
     return torch.randn(n, 1, 8, 8, generator=generator).clamp(-1, 1), torch.randint(0, 3, (n,), generator=generator)
-
-
-def awake(layout: UNetConfig) -> UNet:
-    """A network with no layer at zero: in a new one, the first gradient is zero but for the last layer."""
-    torch.manual_seed(1)
-    network = UNet(layout)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
-    return network
 
 
 def learn(processes: Processes = ALONE, steps: int = 20, engine: Engine = PLAIN) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import awake
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import course_lib.gpu as gpu_module
@@ -28,15 +29,6 @@ CUDA = torch.device("cuda", 0)
 
 def images(n: int = 40, channels: int = 1) -> torch.Tensor:
     return torch.randn(n, channels, 8, 8, generator=torch.Generator().manual_seed(5)).clamp(-1, 1)
-
-
-def awake(layout: UNetConfig = LAYOUT) -> UNet:
-    torch.manual_seed(0)
-    network = UNet(layout)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
-    return network
 
 
 def losses(engine: Engine = gpu_module.PLAIN, layout: UNetConfig = LAYOUT, steps: int = 4) -> torch.Tensor:
@@ -102,7 +94,7 @@ def test_compiling_leaves_no_gradients_and_really_compiles():
         return module
 
     torch._dynamo.register_backend(counting, name="counting")
-    network = awake()
+    network = awake(LAYOUT)
     call = compiled(network, images(6), backend="counting")
     assert len(graphs) == 1 and all(p.grad is None for p in network.parameters())
     x = images(6)
@@ -214,7 +206,7 @@ class FakeRecorder:
 @pytest.mark.parametrize("name", STEPS)
 def test_samplers_do_not_notice_that_the_network_is_a_graph(name):
     """Heun's method holds one answer, here the predicted noise itself, while it asks for the next."""
-    model = Model(awake().eval(), Parametrization("eps"), {"image_size": (8, 8)})
+    model = Model(awake(LAYOUT).eval(), Parametrization("eps"), {"image_size": (8, 8)})
     times, x, fake = karras_times(model.schedule, 4), images(3), FakeRecorder()
 
     def walk(around=None):
@@ -229,7 +221,7 @@ def test_samplers_do_not_notice_that_the_network_is_a_graph(name):
 
 
 def test_every_shape_is_recorded_once_and_a_fifth_is_called_plainly():
-    fake, network = FakeRecorder(), awake().eval()
+    fake, network = FakeRecorder(), awake(LAYOUT).eval()
     graphed = Graphed(network, fake)
     for n in (1, 2, 1, 3, 2, 4, 5, 6, 1):
         x, log_snr = images(n), torch.linspace(-3, 3, n)
@@ -238,7 +230,7 @@ def test_every_shape_is_recorded_once_and_a_fifth_is_called_plainly():
 
 
 def test_weights_that_change_in_place_are_seen():
-    network = awake().eval()
+    network = awake(LAYOUT).eval()
     graphed = Graphed(network, FakeRecorder())
     before = graphed(images(2), torch.zeros(2))
     with torch.no_grad():
@@ -343,7 +335,7 @@ def test_without_a_gpu_the_full_check_says_that_there_is_nothing_to_measure(tmp_
 
 @pytest.mark.gpu
 def test_a_cuda_graph_gives_the_networks_answers(gpu):
-    network = awake().eval().to(gpu)
+    network = awake(LAYOUT).eval().to(gpu)
     graphed = Graphed(network)
     for seed in range(3):
         x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed)).to(gpu)

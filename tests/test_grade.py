@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -220,14 +220,19 @@ def break_server(process: Grader, code: str) -> None:
     server.write_text(server.read_text().replace(future, future + code))
 
 
-def test_a_grader_that_starts_no_kernel_gives_no_points_but_its_reason(tmp_path: Path) -> None:
+def damaged_then_whole(folder: Path, damage: Callable[[Grader], None]) -> tuple[Any, Any]:
+    """What one grading process makes of a full submission with its kernel server damaged, and then with it mended."""
     with grader(None, timeout=30.0) as process:
         server = process.folder / "course" / SERVER
         whole = server.read_text()
-        break_server(process, "raise SystemExit\n")
-        failed = graded(process, solved(), tmp_path)
+        damage(process)
+        failed = graded(process, solved(), folder)
         server.write_text(whole)
-        mended = graded(process, solved(), tmp_path)
+        return failed, graded(process, solved(), folder)
+
+
+def test_a_grader_that_starts_no_kernel_gives_no_points_but_its_reason(tmp_path: Path) -> None:
+    failed, mended = damaged_then_whole(tmp_path, partial(break_server, code="raise SystemExit\n"))
     assert failed.failed and failed.rows == () and failed.reason.startswith("the grader failed: the kernel server ")
     assert not mended.failed and points(mended) == FULL
 
@@ -301,13 +306,7 @@ def break_kernels(process: Grader, fails: str) -> None:
 
 
 def test_a_setup_cell_that_fails_is_the_graders_failure_and_no_wrong_answer(tmp_path: Path) -> None:
-    with grader(None, timeout=30.0) as process:
-        server = process.folder / "course" / SERVER
-        whole = server.read_text()
-        break_kernels(process, "True")
-        failed = graded(process, solved(), tmp_path)
-        server.write_text(whole)
-        mended = graded(process, solved(), tmp_path)
+    failed, mended = damaged_then_whole(tmp_path, partial(break_kernels, fails="True"))
     assert failed.failed and failed.rows == ()
     assert failed.reason.startswith("the grader failed: the setup cell: ModuleNotFoundError: import of torch halted")
     assert not mended.failed and points(mended) == FULL

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from course_lib.bench import operations
 from course_lib.checkpoint import Model, write_atomically
 from course_lib.gpu import Engine, Graphed
 from course_lib.machine import machine
@@ -88,15 +88,6 @@ def training_speed(network: nn.Module, size: Size, device: torch.device, engine:
     for _ in range(size.steps):
         next(states)
     return size.steps * size.batch / seconds(device, lambda: list(states))
-
-
-def operations(network: nn.Module, size: Size) -> float:
-    """Floating-point operations of training on one image: a forward and a backward pass."""
-    x = torch.zeros(1, size.layout.channels, size.side, size.side)
-    with FlopCounterMode(display=False) as counter:
-        network(x, torch.zeros(1)).square().sum().backward()
-    network.zero_grad(set_to_none=True)
-    return counter.get_total_flops()
 
 
 def sampling(network: UNet, size: Size, device: torch.device, graphed: bool) -> tuple[float, Tensor]:
@@ -174,7 +165,7 @@ def examine(size: Size, device: torch.device) -> dict[str, Any]:
         "share_of_matmul_peak": {},
     }
     for name, network in (("ours", ours), ("diffusers", theirs)):
-        cost = operations(network, size)
+        cost = operations(network, (size.layout.channels, size.side, size.side))
         for compiling in (False, True):
             label = f"{name}{', compiled' * compiling}"
             speed = training_speed(

@@ -20,13 +20,12 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from course_lib.bench import draw
 from course_lib.checkpoint import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.objective import simple
-from course_lib.parametrization import Parametrization, network_denoiser
-from course_lib.sampling import heun, last, sample
-from course_lib.schedule import Cosine, Truncated, karras_times
+from course_lib.parametrization import Parametrization
 from course_lib.training import TrainConfig, autocast, log_normal, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
@@ -105,11 +104,9 @@ def measure(variant: Variant, seconds: float, samples: int = SAMPLES) -> dict[st
     network = UNet(layout(variant))
     for state in train(network, parametrization, digits().images, config):
         average = state.average
-    schedule, generator = Truncated(Cosine()), torch.Generator().manual_seed(5)
+    generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        denoiser, times = network_denoiser(average, parametrization, clip_x0=True), karras_times(schedule, HEUN_STEPS)
-        parts = torch.randn(samples, 1, 28, 28, generator=generator).split(250)
-        drawn = torch.cat([last(sample(denoiser, schedule, times, x, heun, generator)) for x in parts])
+        drawn = draw(average, samples, HEUN_STEPS, "heun", 5, parametrization)
         unseen = digits("held_back").images
         levels = log_normal()(len(unseen), generator)
         error = simple(average, parametrization, unseen, levels, torch.randn(unseen.shape, generator=generator))

@@ -761,8 +761,8 @@ print(f"{'all':14s} {parameter_count(network):>8,} parameters   {total:6.2f} mil
 # the rows do not show are the last normalisation's.) A $3\times3$ convolution from $c$ to $c'$ channels has $9cc'$
 # weights, and each is used once per place. Twice the channels at half the resolution means four times the weights a
 # layer, at a quarter of the places: equal cost, more parameters. That is why UNets usually double their channels when
-# they halve the resolution. `tiny` even triples them: fine pictures of pen strokes need few features, and multiples of
-# 16 channels are what processors multiply fastest (measured in `docs/performance.md`).
+# they halve the resolution. `tiny` even triples them: in the same minute on one core, 16 and 48 channels gave better
+# digits than 24 and 48 (measured in `docs/performance.md`).
 #
 # <details><summary><b>Question.</b> Attention compares every place with every other. What would it cost at 14 x 14, compared with 7 x 7? And
 # on a 256 x 256 picture?</summary>
@@ -924,12 +924,13 @@ plotting.curves(
 # A layer's gradient is a matrix, and of its singular values a few are large and most are small: a plain step goes
 # almost wholly along the large ones. Muon (Jordan et al. 2024) averages the gradients of the last steps and then sets
 # all singular values to about one, so that every direction moves equally far. No decomposition is needed: five times
-# $s\to as+bs^3+cs^5$, which takes products of matrices only (`course_lib/muon.py`, forty lines). It moves the
+# $s\to as+bs^3+cs^5$ with $a=3.4445$, $b=-4.775$, $c=2.0315$, which takes products of matrices only
+# (`course_lib/muon.py`). It moves the
 # convolutions inside the network; AdamW moves the rest, as usual.
 # </details>
 #
 # On two CPU cores the next cell trains the `tiny` preset (0.23 million parameters) for about a minute, some
-# ten passes over the digits. Where a GPU is found the same cell trains `base`, twenty times the size. The pictures are drawn
+# nine passes over the digits. Where a GPU is found the same cell trains `base`, twenty times the size. The pictures are drawn
 # from the average, always from the same noise: watch strokes appear.
 
 
