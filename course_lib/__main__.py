@@ -92,7 +92,7 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from .bench import bench
+    from .staff.bench import bench
 
     return bench(arguments)
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import bench
 from course_lib.__main__ import main
-from course_lib.bench import (
+from course_lib.machine import peak_memory
+from course_lib.staff import bench, recipe
+from course_lib.staff.bench import (
     REFERENCE,
     Contender,
     Figures,
@@ -22,8 +23,6 @@ from course_lib.bench import (
     run,
     table,
 )
-from course_lib.machine import peak_memory
-from course_lib.staff import recipe
 from course_lib.staff.theirs import USUAL, Theirs
 from course_lib.training import TrainConfig
 from course_lib.unet import UNet, UNetConfig, parameter_count

@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.bench import operations
 from course_lib.checkpoint import Model, write_atomically
 from course_lib.gpu import Engine, Graphed
 from course_lib.machine import machine
 from course_lib.parametrization import Network, Parametrization
 from course_lib.sampling import heun, last, sample
 from course_lib.schedule import karras_times
+from course_lib.staff.bench import operations
 from course_lib.staff.theirs import Theirs
 from course_lib.training import TrainConfig, choose_device, reduced_precision, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count

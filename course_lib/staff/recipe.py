@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from course_lib.bench import draw
 from course_lib.checkpoint import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.objective import simple
 from course_lib.parametrization import Parametrization
+from course_lib.staff.bench import draw
 from course_lib.training import TrainConfig, autocast, log_normal, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 

@@ -25,16 +25,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from .checkpoint import write_atomically
-from .data import digits, to_unit
-from .machine import elapsed, machine, matmul_peak, peak_memory
-from .metrics import digit_features, frechet_distance
-from .parametrization import Network, Parametrization, network_denoiser
-from .sampling import ddim, heun, last, sample
-from .schedule import Cosine, Linear, Truncated, karras_times
-from .staff.theirs import USUAL, Theirs
-from .training import NoiseLaw, TrainConfig, train, uniform_in_time
-from .unet import PRESETS, UNet, channels_last, parameter_count
+from course_lib.checkpoint import write_atomically
+from course_lib.data import digits, to_unit
+from course_lib.machine import elapsed, machine, matmul_peak, peak_memory
+from course_lib.metrics import digit_features, frechet_distance
+from course_lib.parametrization import Network, Parametrization, network_denoiser
+from course_lib.sampling import ddim, heun, last, sample
+from course_lib.schedule import Cosine, Linear, Truncated, karras_times
+from course_lib.staff.theirs import USUAL, Theirs
+from course_lib.training import NoiseLaw, TrainConfig, train, uniform_in_time
+from course_lib.unet import PRESETS, UNet, channels_last, parameter_count
 
 SCHEDULE = Truncated(Cosine())
 REFERENCE = "diffusers"
@@ -218,7 +218,7 @@ def run(entries: list[Contender], settings: Settings, out: Path) -> dict[str, An
     }
     write_atomically(out / "bench.json", (json.dumps(result, indent=2) + "\n").encode())
     print(table(result))
-    from .plotting import save_sheet
+    from course_lib.plotting import save_sheet
 
     for name, samples in sheets.items():
         save_sheet(to_unit(samples[:64]), out / f"{name}.png")
@@ -271,7 +271,7 @@ def table(result: dict[str, Any]) -> str:
 
 def plot(result: dict[str, Any]) -> Any:
     """Fréchet distance over seconds of training, on logarithmic axes; the held-back digits' as a line."""
-    from .plotting import curves
+    from course_lib.plotting import curves
 
     lines = {name: (list(r["distances"]), list(r["distances"].values())) for name, r in result["figures"].items()}
     seconds = [s for x, _ in lines.values() for s in x]
