@@ -46,7 +46,7 @@ def figures(samples: Tensor) -> dict[str, Any]:
 def command_of(settings: dict[str, Any]) -> str:
     """The command line that makes a run with these settings again."""
     length = "steps" if settings["steps"] is not None else "seconds"
-    names = ("data", "preset", length, "target", "batch", "learning_rate", "noise_mean", "noise_std", "seed")
+    names = f"data preset {length} target optimizer batch learning_rate muon_rate noise_mean noise_std seed".split()
     words = [f"--{name.replace('_', '-')} {settings[name]}" for name in names]
     return " ".join(["python -m course_lib train", *words, "--out runs/digits"])
 
