@@ -1,6 +1,9 @@
 """The bench's arithmetic, its files, and what it refuses; its timings are not tested, only that they are there."""
 
 import json
+import re
+import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +28,7 @@ from course_lib.staff.bench import (
 )
 from course_lib.staff.theirs import USUAL, Theirs
 from course_lib.training import TrainConfig
-from course_lib.unet import UNet, UNetConfig, parameter_count
+from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
 SMALL = UNetConfig(width=8, head_dim=8, multipliers=(1,), patch=4)
 
@@ -43,6 +46,33 @@ def test_operations_are_those_of_a_layer_counted_by_hand():
     assert operations(Shaped()) == 2 * forward  # backward: the weights' gradient; the picture's is not needed
 
 
+def test_operations_of_attention_are_counted_too():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.places = nn.Parameter(torch.randn(1, 2, 49, 16))  # (B, heads, places, channels of a head)
+
+        def forward(self, x, log_snr):
+            return nn.functional.scaled_dot_product_attention(self.places, self.places, self.places)
+
+    product = 2 * 2 * 49 * 49 * 16  # heads; a multiplication and an addition; places by places by channels
+    assert operations(Attending()) == 6 * product  # two forward, each with two gradients
+
+
+@pytest.mark.parametrize("stage", ["speeds", "learn"])
+def test_everything_is_measured_on_the_processor_though_there_is_a_gpu(monkeypatch, stage):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(bench, "draw", lambda *arguments, **named: torch.randn(70, 1, 28, 28))
+    entry = Contender("small", partial(UNet, SMALL), TrainConfig(steps=1, batch=8))
+    settings = Settings(seconds=0.2, batch=8, rounds=1, samples=70)
+    if stage == "speeds":
+        assert bench.speeds([entry], settings, lambda line: None)["small"].train_rate > 0
+    else:
+        figures = Figures(1, 1)
+        bench.learn(entry, figures, settings, torch.randn(100, 64), lambda line: None)
+        assert figures.steps > 0
+
+
 def test_ratios_divide_ours_by_theirs_and_find_when_theirs_was_reached():
     figures = {
         "tiny": Figures(1, 1, 300.0, 90.0, distances={5.0: 80.0, 10.0: 40.0, 20.0: 4.0}),
@@ -52,6 +82,30 @@ def test_ratios_divide_ours_by_theirs_and_find_when_theirs_was_reached():
         "tiny": {"training": 30.0, "sampling": 30.0, "distance": 0.08, "seconds to its distance": 10.0}
     }
     assert ratios({"tiny": figures["tiny"]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("distances", "said"),
+    [
+        ({10.0: 50.0, 20.0: 4.0}, "1/12.5 of its Fréchet distance; as near as that within 10 s"),
+        ({10.0: 200.0, 20.0: 160.0}, "3.2 x its Fréchet distance; never as near as that"),
+        ({10.0: 40.0, 20.0: 60.0}, "1.2 x its Fréchet distance; as near as that within 10 s"),
+    ],
+)
+def test_ratios_are_said_whoever_wins(distances, said):
+    figures = {
+        "tiny": Figures(1, 1, 300.0, 90.0, distances=distances),
+        REFERENCE: Figures(1, 1, 10.0, 3.0, distances={20.0: 50.0}),
+    }
+    result = {
+        "settings": {"seconds": 20.0, "samples": 70},
+        "matmul peak, GFLOP/s": 1.0,
+        "real digits": 1.0,
+        "figures": {name: asdict(row) for name, row in figures.items()},
+        "ratios": ratios(figures),
+    }
+    json.dumps(result["ratios"], allow_nan=False)
+    assert table(result).endswith(f"; after 20 s each, {said}")
 
 
 def test_the_usual_network_has_the_layout_that_the_page_names():
@@ -150,9 +204,52 @@ def test_a_variant_is_measured_and_a_table_made_of_what_is_there(tmp_path, monke
     finally:
         torch.set_num_threads(threads)
     assert row["steps"] >= 1 and row["distance"] > 0 and 0 < row["held-back loss"] < 2
-    (tmp_path / "00.json").write_text(json.dumps({"name": "quick", "seconds": 0.3, **row}))
-    lines = recipe.table(recipe.results(tmp_path)).splitlines()
+    recipe.stored(tmp_path, "quick").write_text(json.dumps({"name": "quick", "seconds": 0.3, **row}))
+    lines = recipe.table(recipe.results(tmp_path, 0.3)).splitlines()
     assert len(lines) == 3 and lines[2].startswith("| quick | ")
+
+
+def test_a_variant_is_done_only_where_its_own_row_with_the_same_seconds_is_there(tmp_path, monkeypatch, capsys):
+    measured = []
+
+    def measure(variant, seconds):
+        measured.append((variant.target, seconds))
+        return {"parameters": 1, "images a second": 1.0, "steps": 1, "distance": seconds, "held-back loss": 0.5}
+
+    def main(seconds):
+        measured.clear()
+        monkeypatch.setattr(sys, "argv", ["recipe", "--out", str(tmp_path), "--seconds", str(seconds)])
+        recipe.main()
+        return [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
+
+    first, second, third = (recipe.Variant(target=target) for target in ("edm", "v", "eps"))
+    monkeypatch.setattr(recipe, "measure", measure)
+    monkeypatch.setattr(recipe, "VARIANTS", {"first": first, "second": second})
+    (tmp_path / "bench.json").write_text("{}")  # somebody else's
+    assert main(7) == ["first", "second"] and measured == [("edm", 7), ("v", 7)]
+    assert main(7) == ["first", "second"] and measured == []
+    monkeypatch.setattr(recipe, "VARIANTS", {"third": third, "first": first})  # a new one, in front
+    assert main(7) == ["third", "first"] and measured == [("eps", 7)]
+    assert main(9) == ["third", "first"] and measured == [("eps", 9), ("edm", 9)]
+
+
+def test_every_variant_has_a_file_of_its_own():
+    assert len({recipe.stored(Path(), name) for name in recipe.VARIANTS}) == len(recipe.VARIANTS)
+
+
+def test_the_performance_pages_operations_and_shares_follow_from_each_other():
+    page = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
+    rows = {line.split("|")[1].split(",")[0].strip(): line.split("|")[2:4] for line in page.splitlines() if "|" in line}
+    peak = float(re.search(r"matrices reached (\d+) GFLOP/s", page)[1]) * 1e9
+    for column, network in enumerate((UNet(PRESETS["tiny"]), Theirs(USUAL, 28))):
+
+        def number(row, column=column):
+            return rows[row][column].strip().replace(",", "")
+
+        assert number("operations of a training step") == f"{operations(network) / 1e6:.0f}"
+        assert number("parameters") == str(parameter_count(network))
+        share = float(number("trained images/s")) * operations(network) / peak
+        assert number("share of the matrix product's speed") == f"{share:.0%}"
 
 
 def test_the_performance_page_names_commands_that_exist():

@@ -3,13 +3,14 @@
 `python -m course_lib.staff.recipe --seconds 100 --out runs/recipe`: every variant gets the same seconds of one core.
 Its steps are timed first and their number follows, so that other work on the machine changes nothing. Judged by the
 Fréchet distance of 1,000 samples (Heun, 12 steps) and by the loss on the held-back digits. `--only NAME ...` runs some;
-finished variants found in --out are kept, so that an interrupted run goes on and two processes can share the work.
+variants that --out has with the same seconds are kept: an interrupted run goes on, two processes can share the work.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -189,10 +190,21 @@ def table(found: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def results(folder: Path) -> dict[str, dict[str, float]]:
-    """What `folder` holds so far."""
-    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return {row.pop("name"): row for row in rows}
+def stored(folder: Path, name: str) -> Path:
+    """Where `folder` keeps the row of the variant `name`."""
+    return folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.json"
+
+
+def finished(folder: Path, name: str, seconds: float) -> dict[str, float] | None:
+    """The row of the variant `name` in `folder`, measured with so many seconds; None where there is no such row."""
+    path = stored(folder, name)
+    row = json.loads(path.read_text()) if path.exists() else {}
+    return row if (row.get("name"), row.get("seconds")) == (name, seconds) else None
+
+
+def results(folder: Path, seconds: float) -> dict[str, dict[str, float]]:
+    """What `folder` holds so far of the variants, each with so many seconds."""
+    return {name: row for name in VARIANTS if (row := finished(folder, name, seconds))}
 
 
 def main() -> None:
@@ -208,12 +220,11 @@ def main() -> None:
         return
     part, parts = (int(word) for word in arguments.part.split("/"))
     for name in tqdm(arguments.only[part::parts], desc="variants"):
-        path = arguments.out / f"{list(VARIANTS).index(name):02d}.json"
-        if path.exists():
+        if finished(arguments.out, name, arguments.seconds):
             continue
         row = {"name": name, "seconds": arguments.seconds, **measure(VARIANTS[name], arguments.seconds)}
-        write_atomically(path, (json.dumps(row, indent=2) + "\n").encode())
-    print(table(results(arguments.out)))
+        write_atomically(stored(arguments.out, name), (json.dumps(row, indent=2) + "\n").encode())
+    print(table(results(arguments.out, arguments.seconds)))
 
 
 if __name__ == "__main__":
