@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -46,33 +47,37 @@ def fetch(remote: Remote, folder: Path | None = None, also_in: Sequence[Path] = 
     """The path of `remote` in `folder` (default: the cache), downloaded only where it is not there yet.
 
     Folders in `also_in` are looked into first, and never written to. A download goes to `NAME.part`: after an
-    interruption the next call continues it where the server allows. Raises OSError with one sentence where no address
-    gives the right file, or the disk is full; a wrong file is never left under its name.
+    interruption the next call continues it where the server allows; one that turns out spoiled is fetched again from
+    its beginning. Raises OSError with one sentence where no address gives the right file, the folder cannot be made, or
+    the disk is full; a wrong file is never left under its name. Several processes may share the folder, but they share
+    `NAME.part` too: let one go first.
     """
     folder = folder or cache_folder()
     target = folder / remote.name
     for path in (*(place / remote.name for place in also_in), target):
         if path.is_file() and matches(path, remote):
             return path
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"the folder {folder} cannot be made: {error.strerror}") from None
     part = folder / f"{remote.name}.part"
     trouble = []
     for url in remote.urls:
         try:
-            _continue(url, part, remote, progress)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
+            wrong = _get(url, part, remote, progress)
+            if not wrong:
+                os.replace(part, target)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 needs = f"{remote.name} needs {remote.size / 1e6:.0f} MB" if remote.size else remote.name
                 raise OSError(
                     errno.ENOSPC, f"the disk is full: {needs} in {folder}; what came so far is kept"
                 ) from None
-            trouble.append(f"{url}: {_reason(error)}")
-            continue
-        if matches(part, remote):
-            os.replace(part, target)
+            wrong = _reason(error)
+        if not wrong or (target.is_file() and matches(target, remote)):  # the latter: another process was faster
             return target
-        trouble.append(f"{url}: {_wrong(part, remote)}")
-        part.unlink()
+        trouble.append(f"{url}: {wrong}")
     raise OSError(f"cannot get {remote.name}; by hand, put it into {folder}. Tried {'; '.join(trouble)}")
 
 
@@ -86,12 +91,25 @@ def matches(path: Path, remote: Remote) -> bool:
     return False
 
 
-def _continue(url: str, part: Path, remote: Remote, progress: bool) -> None:
-    """Append to `part` what is missing of the file at `url`; start over where the server cannot continue."""
+def _get(url: str, part: Path, remote: Remote, progress: bool) -> str:
+    """Make `part` the whole file at `url`: "" where it is the right one, else what is wrong with it, and it is gone."""
+    continued = _continue(url, part, remote, progress)
+    if matches(part, remote):
+        return ""
+    wrong = _wrong(part, remote)
+    part.unlink(missing_ok=True)
+    return _get(url, part, remote, progress) if continued else wrong  # what was there before may have been spoiled
+
+
+def _continue(url: str, part: Path, remote: Remote, progress: bool) -> bool:
+    """Append to `part` what is missing of the file at `url`; start over where the server cannot continue.
+
+    Returns whether what was there before is still part of it.
+    """
     have = part.stat().st_size if part.exists() else 0
     if remote.size and have >= remote.size:
         if have == remote.size:
-            return  # whole: the checksum decides
+            return True  # whole: the checksum decides
         part.unlink()
         have = 0
     request = urllib.request.Request(url, headers={"User-Agent": "course_lib", "Accept-Encoding": "identity"})
@@ -122,9 +140,14 @@ def _continue(url: str, part: Path, remote: Remote, progress: bool) -> None:
                 received += len(chunk)
     if length and received < length:
         raise OSError(f"the connection ended after {start + received:,} of {start + length:,} bytes")
+    return start > 0
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "the connection ended before the file did"
+    if isinstance(error, http.client.HTTPException):
+        return f"the answer is not HTTP ({type(error).__name__})"
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):

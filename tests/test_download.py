@@ -8,6 +8,7 @@ import io
 import struct
 import tarfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,13 @@ CHECKSUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves CONTENT; `mode` says how badly. `ranges` lists the Range headers it was asked for."""
+    """Serves CONTENT; `mode` says how badly. `ranges` lists the Range headers it was asked for.
+
+    `meanwhile` is called before an answer: what another process does at the same time.
+    """
 
     mode = "sound"
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
     ranges: list[str | None]
 
 
@@ -33,10 +38,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self):
-        asked, mode = self.headers["Range"], self.server.mode
+        asked = self.headers["Range"]
         self.server.ranges.append(asked)
+        self.server.meanwhile()
+        mode = self.server.mode
         if self.path == "/missing" or mode == "404":
             return self.send_error(404)
+        if mode == "another protocol":
+            self.wfile.write(b"SSH-2.0-server\r\n")
+            return
+        if mode == "chunked and cut":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%s" % (len(CONTENT), CONTENT[:300_000]))
+            self.close_connection = True
+            return
         body = CONTENT[::-1] if mode == "corrupt" or self.path == "/corrupt" else CONTENT
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and mode != "no ranges" else 0
         if start > len(body) or (start == len(body) and asked):
@@ -110,6 +127,78 @@ def test_a_server_that_cannot_continue_starts_over(server, tmp_path):
     server.mode = "no ranges"
     assert fetch(remote(server), tmp_path, progress=False).read_bytes() == CONTENT
     assert server.ranges == ["bytes=1000-"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("chunked and cut", "the connection ended before the file did"),
+        ("another protocol", r"the answer is not HTTP \(BadStatusLine\)"),
+    ],
+)
+def test_what_goes_wrong_within_http_is_one_sentence_and_the_next_address_is_tried(server, tmp_path, mode, said):
+    server.mode = mode
+    with pytest.raises(OSError, match=said) as error:
+        fetch(remote(server), tmp_path, progress=False)
+    assert "\n" not in str(error.value)
+
+    def recover():
+        server.mode = "sound" if len(server.ranges) == 3 else mode
+
+    server.meanwhile = recover
+    assert fetch(remote(server, "file", "again"), tmp_path, progress=False).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("length", [1000, len(CONTENT)])
+@pytest.mark.parametrize("size", [len(CONTENT), 0])
+def test_a_spoiled_part_is_fetched_anew_though_there_is_one_address(server, tmp_path, length, size):
+    (tmp_path / "file.bin.part").write_bytes(b"?" * length)
+    assert fetch(remote(server, size=size), tmp_path, progress=False).read_bytes() == CONTENT
+    assert server.ranges[-1] is None and names(tmp_path) == {"file.bin"}
+
+
+def test_a_file_wrong_from_its_beginning_is_not_asked_for_twice(server, tmp_path):
+    with pytest.raises(OSError, match="checksum is not the published one"):
+        fetch(remote(server, "corrupt"), tmp_path, progress=False)
+    assert server.ranges == [None]
+
+
+def test_a_file_that_another_process_brings_meanwhile_is_taken(server, tmp_path):
+    def finish():
+        (tmp_path / "file.bin").write_bytes(CONTENT)
+        (tmp_path / "file.bin.part").unlink(missing_ok=True)
+
+    server.meanwhile, server.mode = finish, "404"
+    assert fetch(remote(server, "file", "again"), tmp_path, progress=False).read_bytes() == CONTENT
+    assert len(server.ranges) == 1
+
+
+def test_a_part_that_another_process_takes_away_is_said_in_one_sentence(server, tmp_path, monkeypatch):
+    part = tmp_path / "file.bin.part"
+    real = download._continue
+
+    def then_it_is_gone(*arguments):
+        done = real(*arguments)
+        part.unlink()
+        return done
+
+    monkeypatch.setattr(download, "_continue", then_it_is_gone)
+    with pytest.raises(OSError, match=r"cannot get file\.bin; by hand.*Tried http"):
+        fetch(remote(server), tmp_path, progress=False)
+
+
+def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match=f"the folder {tmp_path}/file/cache cannot be made: Not a directory"):
+        fetch(remote(server), tmp_path / "file" / "cache", progress=False)
+
+
+def test_a_bar_shows_the_whole_file_and_starts_where_the_last_call_ended(server, tmp_path, capsys):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:350_000])
+    fetch(remote(server), tmp_path)
+    drawn = capsys.readouterr().err.strip().split("\r")
+    assert drawn[0].startswith("file.bin:  50%") and "350k/700k" in drawn[0]
+    assert drawn[-1].startswith("file.bin: 100%") and "700k/700k" in drawn[-1]
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), 0])
