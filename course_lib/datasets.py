@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .data import Digits, digits, from_unit
-from .download import Remote, fetch
+from .download import Remote, cache_folder, fetch
 
 UNVERIFIED = "addresses unverified: they could not be tried where this was written"
 DEBIAN = Path("/usr/share/datasets")  # where Debian's package dataset-fashion-mnist puts its files
@@ -89,7 +89,7 @@ SOURCES = {
             (
                 Remote(
                     "cifar-10-binary.tar.gz", ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
-                    ("md5:c32a1d4ab5d03f1284b67883e8d87530",),
+                    ("md5:c32a1d4ab5d03f1284b67883e8d87530",), 170052171,
                 ),
             ),
         ),
@@ -111,11 +111,7 @@ def dataset(name: str, split: str = "train", folder: Path | None = None, progres
     source = SOURCES[name]
     if split not in source.files:
         raise ValueError(f"unknown split {split!r}: expected 'train' or 'held_back'")
-    place = None if folder is None else folder / name
-    if place is None:
-        from .download import cache_folder
-
-        place = cache_folder() / name
+    place = (folder or cache_folder()) / name
     paths = [fetch(remote, place, source.also_in, progress) for remote in source.files[split]]
     images, labels = read_cifar(paths[0], split) if name == "cifar10" else (read_idx(paths[0]), read_idx(paths[1]))
     images = images[:, None] if images.ndim == 3 else images

@@ -105,10 +105,6 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-if __name__ == "__main__":
-    print(threads_setting())
-
-
 def matmul_peak(size: int = 1024, rounds: int = 20) -> float:
     """The most floating-point operations a second that a product of two float32 matrices reached here."""
     import torch
@@ -140,3 +136,7 @@ def peak_memory(work: Callable[[], Any]) -> int | None:
         return None
     work()
     return read("VmHWM") - before
+
+
+if __name__ == "__main__":
+    print(threads_setting())
