@@ -10,7 +10,7 @@ import torch
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from course_lib import doctor, machine
+from course_lib import doctor, machine, training
 from course_lib.staff import box
 
 
@@ -111,6 +111,28 @@ def test_speed_is_digits_over_time_and_leaves_the_global_generator_alone():
     assert "about 2.6 minutes" in finding.found, "80,000 digits at 512 a second"
     assert finding.state == ("ok" if doctor.TRIAL_STEPS * doctor.TRIAL_BATCH / 2 >= 500 else "slow")
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_speed_reads_the_clock_only_when_the_last_step_is_done(monkeypatch):
+    happened = []
+
+    class Loss:
+        def __float__(self):
+            happened.append("done")
+            return 1.0
+
+    def train(*arguments):
+        for _ in range(3):
+            happened.append("step")
+            yield SimpleNamespace(loss=Loss())
+
+    def clock():
+        happened.append("clock")
+        return float(len(happened))
+
+    monkeypatch.setattr(training, "train", train)
+    doctor.speed(clock)
+    assert happened == ["step", "done", "clock", "step", "step", "done", "clock"]
 
 
 def test_a_check_that_fails_is_a_finding(monkeypatch):
