@@ -13,7 +13,7 @@ from course_lib.oracle import gaussian_denoiser
 from course_lib.recorded import recorded
 from course_lib.sampling import ddpm
 from course_lib.schedule import Linear, Table
-from course_lib.staff.ablations import EXPERIMENTS, SEEDS, bound_weight, verdict
+from course_lib.staff.ablations import EXPERIMENTS, SEEDS, bound_weight, settings, verdict
 
 EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 
@@ -63,7 +63,7 @@ def test_a_verdict_is_given_only_where_seeds_do_not_overlap():
 def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_their_spread(name):
     result = recorded(f"05_{name}")
     assert result["command"].endswith(f"course_lib.staff.ablations {name}")
-    assert result["settings"] and result["verdicts"]
+    assert result["settings"] == settings(name) and result["verdicts"]
     for row in result["results"].values():
         assert len(row["values"]) == len(SEEDS) >= 3
         assert row["mean"] == pytest.approx(statistics.mean(row["values"]), abs=1e-3)
