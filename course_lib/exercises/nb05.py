@@ -26,6 +26,7 @@ from course_lib.training import warmed_decay
 
 from . import nb05_wrong as wrong
 from . import nb05_wrong_later as wrong_later
+from . import nb05_wrong_step as wrong_step
 from .contract import Call, Case, Exercise
 from .nb05_inputs import (
     black_network,
@@ -143,6 +144,7 @@ def _ancestral_cases(g: Generator) -> list[Case]:
         return _draw(g, *shape), _draw(g, *shape)
 
     clean, first = Call(Marginal, ONE, 0 * ONE), _marginal(_draw(g) + 2)
+    loud = Call(Marginal, 0.9 * ONE, 0.5 * ONE), Call(Marginal, 0.6 * ONE, 1.3 * ONE)
     zeros = torch.zeros(2, 3, dtype=torch.float64)
     return [
         Case("no noise, bridge", (*images(2, 3), *_pair(g), zeros, "bridge")),
@@ -151,6 +153,8 @@ def _ancestral_cases(g: Generator) -> list[Case]:
         Case("last step, bridge", (*images(2, 3), clean, first, _draw(g, 2, 3), "bridge")),
         Case("last step, beta", (*images(2, 3), clean, first, _draw(g, 2, 3), "beta")),
         Case("a level per image, B = W", (*images(3, 1, 3, 3), *_pair(g, 3), _draw(g, 3, 1, 3, 3), "bridge")),
+        Case("variance not preserved, bridge", (*images(2, 3), *loud, _draw(g, 2, 3), "bridge")),
+        Case("variance not preserved, beta", (*images(2, 3), *loud, _draw(g, 2, 3), "beta")),
         Case("single precision", (*images(2, 1, 2, 2), *_pair(g), _draw(g, 2, 1, 2, 2), "beta"), float32=True),
     ]
 
@@ -272,7 +276,7 @@ EXERCISES = (
         answers=(f"{LIBRARY}objective.simple",),
     ),
     Exercise(
-        "05.4", "One ancestral step", 3, ancestral_step, _ancestral_cases, wrong.ANCESTRAL,
+        "05.4", "One ancestral step", 3, ancestral_step, _ancestral_cases, wrong_step.ANCESTRAL,
         answers=(f"{LIBRARY}sampling.ddpm", f"{LIBRARY}schedule.bridge", f"{LIBRARY}schedule.bridge_weights"),
     ),
     Exercise(

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to exercises 05.1 to 05.4, each with a hint that says what to think about."""
+"""Plausible wrong answers to exercises 05.1 to 05.3, each with a hint that says what to think about."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_lib.gaussian import per_sample as shaped
 from course_lib.parametrization import Network, Preconditioning
-from course_lib.schedule import Marginal, Schedule, bridge_weights, jump, kernel
+from course_lib.schedule import Marginal, Schedule, bridge_weights, jump
 
 from .contract import Mutant
 
@@ -19,22 +19,22 @@ from .contract import Mutant
 Weights = Callable[[Marginal, Marginal], tuple[Tensor, Tensor]]
 
 
-def _weights(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
+def right_weights(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
     return bridge_weights(earlier, later)[:2]
 
 
-def _r_squared(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
-    of_x_t, of_x_0 = _weights(earlier, later)
+def r_squared(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
+    of_x_t, of_x_0 = right_weights(earlier, later)
     return of_x_t * later.alpha / earlier.alpha, of_x_0
 
 
-def _ddim_mean(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
+def ddim_mean(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
     of_x_t = earlier.sigma / later.sigma
     return of_x_t, earlier.alpha - of_x_t * later.alpha
 
 
 def _four(
-    weights: Weights = _weights,
+    weights: Weights = right_weights,
     norm: bool = True,
     swap: bool = False,
     plain_eps: bool = False,
@@ -84,7 +84,7 @@ def _as_if_preserving(given: str, value: Tensor, x_t: Tensor, earlier: Marginal,
 def _mean_without_x_t(given: str, value: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> Any:
     if given != "mean":
         return _four()(given, value, x_t, earlier, later)
-    return _four()("x0", value / shaped(_weights(earlier, later)[1], x_t), x_t, earlier, later)
+    return _four()("x0", value / shaped(right_weights(earlier, later)[1], x_t), x_t, earlier, later)
 
 
 def _other_order(*arguments: Any) -> Any:
@@ -109,13 +109,13 @@ FOUR_TARGETS = (
         agrees_on=("x_0 given, alpha = 1",),
     ),
     Mutant(
-        _four(_r_squared),
+        _four(r_squared),
         "The bridge's weight of x_t is r sigma_s**2 / sigma_t**2 with r = alpha_t / alpha_s to the first power: r "
         "scales an image, r**2 a variance.",
         agrees_on=("v given, s = 0", "x_0 given, alpha = 1"),
     ),
     Mutant(
-        _four(_ddim_mean),
+        _four(ddim_mean),
         "alpha_s x_0 + sigma_s eps keeps all of the old noise: a DDIM step. The mean of the bridge keeps less of "
         "it, because the rest is drawn afresh.",
         agrees_on=("v given, s = 0", "x_0 given, alpha = 1"),
@@ -193,6 +193,16 @@ def _skip_without_alpha(marginal: Marginal, sigma_data: float) -> tuple[Tensor, 
     return skip / marginal.alpha, out, scale
 
 
+def _out_with_alpha(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    skip, out, scale = _edm(marginal, sigma_data)
+    return skip, marginal.alpha * out, scale
+
+
+def _skip_unsquared(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    skip, out, scale = _edm(marginal, sigma_data)
+    return skip / sigma_data, out, scale
+
+
 def _variance_in(marginal: Marginal, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
     skip, out, scale = _edm(marginal, sigma_data)
     return skip, out, scale**2
@@ -248,6 +258,17 @@ PRECONDITIONED = (
         _preconditioned(_variance_in),
         "Unit variance: divide x_t by its standard deviation, not by its variance.",
         agrees_on=("unit-variance data", "sigma = 0", "a network that answers 0"),
+    ),
+    Mutant(
+        _preconditioned(_out_with_alpha),
+        "c_out is the posterior's standard deviation: sigma_data where the noise drowns everything. What does yours "
+        "become there, where alpha tends to 0?",
+        agrees_on=("alpha = 1", "sigma = 0", "a network that answers 0"),
+    ),
+    Mutant(
+        _preconditioned(_skip_unsquared),
+        "The covariance of x_0 and x_t, above the line in c_skip, holds the data's variance: is sigma_data squared?",
+        agrees_on=("unit-variance data",),
     ),
 )
 
@@ -328,117 +349,13 @@ SIMPLE_LOSS = (
         agrees_on=("t = 0",),
     ),
     Mutant(
+        _simple(error=lambda difference: difference.square().sum()),
+        "Asked is the mean over images and pixels. A sum over everything grows with the batch and with the size of "
+        "the images, and so would every step of training.",
+        agrees_on=("one image of one pixel", "black images, a network that knows"),
+    ),
+    Mutant(
         _simple(error=lambda difference: difference.square().flatten(1).mean(1)),
         "One number for the batch: average over the images too.",
-    ),
-)
-
-# ------------------------------------------------------------------------------------------------ 05.4 ancestral step
-
-Mean = Callable[[Tensor, Tensor, Marginal, Marginal], Tensor]
-Std = Callable[[Marginal, Marginal, str], Tensor]
-
-
-def _mean(weights: Weights) -> Mean:
-    def mean(x_t: Tensor, x0_hat: Tensor, earlier: Marginal, later: Marginal) -> Tensor:
-        of_x_t, of_x_0 = weights(earlier, later)
-        return shaped(of_x_t, x_t) * x_t + shaped(of_x_0, x0_hat) * x0_hat
-
-    return mean
-
-
-def _std(earlier: Marginal, later: Marginal, step_std: str) -> Tensor:
-    wide = torch.where(earlier.sigma > 0, kernel(earlier, later).std, 0.0)
-    return wide if step_std == "beta" else bridge_weights(earlier, later)[2]
-
-
-RIGHT_MEAN = _mean(_weights)
-
-
-def _ancestral(mean: Mean = RIGHT_MEAN, std: Std = _std) -> Callable[..., Any]:
-    def step(x_t: Tensor, x0_hat: Tensor, earlier: Marginal, later: Marginal, noise: Tensor, step_std: str) -> Tensor:
-        return mean(x_t, x0_hat, earlier, later) + shaped(std(earlier, later, step_std), noise) * noise
-
-    return step
-
-
-def _mean_by_columns(x_t: Tensor, x0_hat: Tensor, earlier: Marginal, later: Marginal) -> Tensor:
-    of_x_t, of_x_0 = _weights(earlier, later)
-    return of_x_t * x_t + of_x_0 * x0_hat
-
-
-def _from_clean(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
-    """Bridge weights with alpha_t where alpha_t / alpha_s belongs."""
-    variance = later.sigma**2 - (later.alpha * earlier.sigma) ** 2
-    return later.alpha * (earlier.sigma / later.sigma) ** 2, earlier.alpha * variance / later.sigma**2
-
-
-NO_NOISE, LAST_BRIDGE, LAST_BETA = "no noise, bridge", "last step, bridge", "last step, beta"
-ANCESTRAL = (
-    Mutant(
-        _ancestral(std=lambda s, t, step_std: _std(s, t, "bridge")),
-        'For "beta" the noise is that of the forward step q(x_t | x_s). You used the bridge\'s variance '
-        "(beta-tilde) for both.",
-        agrees_on=(NO_NOISE, "bridge", LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(std=lambda s, t, step_std: _std(s, t, "beta")),
-        'For "bridge" the noise is that of q(x_s | x_t, x_0): knowing x_0 as well narrows it by sigma_s / sigma_t. '
-        "You used beta for both.",
-        agrees_on=(NO_NOISE, "beta", LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(std=lambda s, t, step_std: _std(s, t, step_std) ** 2),
-        "Beta and beta-tilde are variances. Noise is multiplied by their square roots.",
-        agrees_on=(NO_NOISE, LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(std=lambda s, t, step_std: kernel(s, t).std if step_std == "beta" else _std(s, t, step_std)),
-        "The last step lands on x_0, where sigma_s = 0. Noise added there stays in the picture for good.",
-        agrees_on=(NO_NOISE, "bridge", "beta", LAST_BRIDGE),
-    ),
-    Mutant(
-        _ancestral(mean=_mean(_ddim_mean)),
-        "Your mean keeps all of the old noise (a DDIM step) and then adds fresh noise on top: x_s gets too loud. "
-        "Use the bridge's mean.",
-        agrees_on=(LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(mean=_mean(_r_squared)),
-        "The weight of x_t is r sigma_s**2 / sigma_t**2 with r = alpha_t / alpha_s, not r**2 (in Ho et al.: the "
-        "square root of alpha).",
-        agrees_on=(LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(mean=_mean(_from_clean)),
-        "The step goes from t to s, so what counts is alpha_t / alpha_s. alpha_t alone is the step from t all the "
-        "way to 0.",
-        agrees_on=(LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(mean=_mean_by_columns),
-        "With one level per image, (B,), plain multiplication lines the levels up with the columns. Use `per_sample`.",
-        agrees_on=(NO_NOISE, "bridge", "beta", LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(std=lambda s, t, step_std: _std(s, t, "beta" if step_std == "bridge" else "bridge")),
-        'The two are swapped: "beta" is the wider one, the forward step\'s, "bridge" the narrower one.',
-        agrees_on=(NO_NOISE, LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(mean=_mean(lambda s, t: _weights(s, t)[::-1])),
-        "The two weights changed places. At s = 0 the mean must be x0_hat alone.",
-    ),
-    Mutant(
-        _ancestral(
-            std=lambda s, t, step_std: _std(s, t, step_std) * (s.sigma / t.sigma if step_std == "bridge" else 1)
-        ),
-        "beta-tilde is beta times sigma_s**2 / sigma_t**2: a standard deviation gets the ratio to the first power.",
-        agrees_on=(NO_NOISE, "beta", LAST_BRIDGE, LAST_BETA),
-    ),
-    Mutant(
-        _ancestral(mean=_mean(lambda s, t: ((s.sigma / t.sigma) ** 2, _weights(s, t)[1]))),
-        "x_t was shrunk by r on its way from s. The bridge's weight of x_t holds that r.",
-        agrees_on=(LAST_BRIDGE, LAST_BETA),
     ),
 )

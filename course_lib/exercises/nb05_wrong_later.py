@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib.gaussian import per_sample as shaped
 from course_lib.parametrization import Denoiser
 from course_lib.sampling import Step
-from course_lib.schedule import Marginal, Schedule, kernel
+from course_lib.schedule import Marginal, Schedule, bridge_weights, kernel
 
 from .contract import Mutant
 from .nb05_inputs import SetUp
@@ -312,6 +312,33 @@ def _index_of_symptom(set_ups: list[SetUp], data_std: float) -> tuple[Tensor, Te
     return index.argsort(), evidence
 
 
+def _full_difference(set_up: SetUp, t: int) -> Tensor:
+    return 2 * fresh_noise(set_up, t)
+
+
+def _doubled_last(set_up: SetUp, data_std: float) -> Tensor:
+    return _full_difference(set_up, 1)
+
+
+def _doubled_ratio(set_up: SetUp, data_std: float) -> Tensor:
+    t = set_up.T // 2
+    std = bridge_weights(marginal(set_up, t - 1), marginal(set_up, t))[2]
+    return (_full_difference(set_up, t) / std - 1).abs()
+
+
+def _skip(set_up: SetUp, above: float, below: float) -> Tensor:
+    """Symptom 2 with `above` and `below` where c_skip has the data's variance."""
+    t = set_up.T // 2
+    now = marginal(set_up, t)
+    skip = now.alpha * above / (now.alpha**2 * below + now.sigma**2)
+    return (set_up.predict(torch.full((1,), 0.1, dtype=torch.float64), t)[0][0] / (0.1 * skip) - 1).abs()
+
+
+def _signed_ratio(set_up: SetUp, data_std: float) -> Tensor:
+    t = set_up.T // 2
+    return fresh_noise(set_up, t) / bridge_weights(marginal(set_up, t - 1), marginal(set_up, t))[2] - 1
+
+
 def _against_forward(set_up: SetUp, data_std: float) -> Tensor:
     t = set_up.T // 2
     return (fresh_noise(set_up, t) / kernel(marginal(set_up, t - 1), marginal(set_up, t)).std - 1).abs()
@@ -354,5 +381,21 @@ DIAGNOSE = (
     Mutant(
         _with(5, _against_forward),
         "The step is meant to use the bridge's std, which is smaller than the forward step's.",
+    ),
+    Mutant(
+        partial(diagnose, measures=(*MEASURES[:4], _doubled_last, _doubled_ratio)),
+        "Noise +1 and noise -1 lie two units apart, so their results differ by twice what one unit of noise does.",
+    ),
+    Mutant(
+        _with(2, lambda set_up, data_std: _skip(set_up, data_std, data_std)),
+        "data_std is a standard deviation. Where (05.5) has the data's variance, square it.",
+    ),
+    Mutant(
+        _with(2, lambda set_up, data_std: _skip(set_up, data_std, data_std**2)),
+        "Above the line in c_skip stands the covariance of x_0 and x_t: the data's *variance* times alpha.",
+    ),
+    Mutant(
+        _with(5, _signed_ratio),
+        "Too little noise is a fault as well as too much: how far from 1 is the ratio, whichever side it lies on?",
     ),
 )
