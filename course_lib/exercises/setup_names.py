@@ -263,6 +263,7 @@ SETUP_NAMES: dict[str, tuple[str, ...]] = {
         "mixture_denoiser",
         "network_denoiser",
         "nn",
+        "orthogonalised",
         "pairwise",
         "parameter_count",
         "per_sample",
