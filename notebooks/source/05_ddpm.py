@@ -1223,8 +1223,9 @@ for steps in (10, 30, 100, 1000):
 # and many.
 #
 # *Below $\delta$*, where $g$ tends to 1, each step adds at most $C$ times its length, all of them together at most $C$
-# times the length of time that is left. That can be made as small as you like by the choice of $\delta$. So $e\to0$ at
-# the end of the walk, and there, with $\alpha=1$, $\sigma=0$, $D=\sigma_d^2$:
+# times the length of time that is left. Choose $\delta$ first, so small that this is as little as you like; then make
+# the steps small, so that little is left of $e$ on the way down to $\delta$. So $e\to0$ at the end of the walk, and
+# there, with $\alpha=1$, $\sigma=0$, $D=\sigma_d^2$:
 # $V^\star=\sigma_d^4/(2\sigma_d^2)=\sigma_d^2/2$. (1000 steps give 0.044, the limit is 0.045.) ∎
 # </details>
 #
