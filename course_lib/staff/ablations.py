@@ -35,7 +35,7 @@ from course_lib.unet import UNet, UNetConfig
 FOLDER = Path(__file__).parents[1] / "assets" / "recorded"
 SEEDS = (0, 1, 2)
 SIDE, STEPS_OF_TRAINING, BATCH, SAMPLES = 12, 1000, 64, 400
-LAYOUT = UNetConfig(width=24, multipliers=(1, 2), patch=2)
+LAYOUT = UNetConfig(width=24, multipliers=(1, 2), head_dim=24, patch=2)
 SETTINGS = (
     f"digits at {SIDE} x {SIDE}; UNet of 24 and 48 channels, normalised in groups of 4; {STEPS_OF_TRAINING} steps of"
     f" {BATCH} with AdamW alone, rate 0.004 after a warm-up of 100 steps, falling along a cosine; {SAMPLES} samples of"
