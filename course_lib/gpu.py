@@ -1,4 +1,4 @@
-"""What a GPU gets beyond the network: data that stay on it, a compiled step, a forward pass recorded for replay.
+"""What a GPU gets beyond the network: data that stay on it, a compiler, a forward pass recorded for replay.
 
 On a CPU all of it falls back to the plain way. None of this has run on a GPU yet: the tests check it on a CPU, with
 fakes for what only a GPU has; `python -m course_lib.staff.gpu_check` checks and measures it where there is one.
@@ -115,16 +115,23 @@ Record = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
 
 
 def cuda_record(call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-    """`Record` by a CUDA graph, after three calls to warm up on a stream of their own, as PyTorch's manual asks."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        output = call()
+    """`Record` by a CUDA graph, after three calls to warm up on a stream of their own, as PyTorch's manual asks.
+
+    The stream belongs to the current GPU, so that has to be the one that `call` computes on: kernels on another would
+    run, and not be recorded. Afterwards the stream is the one before, also where recording fails.
+    """
+    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    try:
+        aside.wait_stream(before)
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                call()
+        before.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=aside):  # its own default belongs to the GPU that recorded first
+            output = call()
+    finally:
+        torch.cuda.set_stream(before)  # a failed recording leaves its own in place
     return output, graph.replay
 
 
@@ -171,12 +178,13 @@ class Graphed:
 
     def _recorded(self, x: Tensor, log_snr: Tensor) -> Recording:
         fixed_x, fixed_log_snr = x.clone(), log_snr.clone()
-        output, replay = self.record(lambda: self.network(fixed_x, fixed_log_snr))
+        with torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext():
+            output, replay = self.record(lambda: self.network(fixed_x, fixed_log_snr))
         return Recording(fixed_x, fixed_log_snr, output, replay)
 
 
 def in_pieces(network: Network, size: int) -> Network:
-    """`network`, shown at most `size` images at a time: the same answers to the bit, however a batch is shared out."""
+    """`network`, shown at most `size` images at a time: the same answers, however a batch is shared out (on a CPU to the bit)."""
 
     def answer(x: Tensor, log_snr: Tensor) -> Tensor:
         return torch.cat([network(*part) for part in zip(x.split(size), log_snr.split(size), strict=True)])

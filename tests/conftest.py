@@ -33,13 +33,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
-def gpu() -> "torch.device":
-    """An NVIDIA GPU; without one, a skip that says so."""
+@pytest.fixture(scope="session", autouse=True)
+def gpu_is_there() -> Iterator[bool]:
+    """Whether PyTorch sees an NVIDIA GPU; hides it from all tests and from what they start: they are about the CPU."""
     import torch
 
-    if not torch.cuda.is_available():
+    there = torch.cuda.is_available()
+    if there:  # what this process sees is settled before the variable changes
+        torch.cuda.init()
+        torch.cuda.device_count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield there
+
+
+@pytest.fixture
+def gpu(gpu_is_there: bool, monkeypatch: pytest.MonkeyPatch) -> "torch.device":
+    """An NVIDIA GPU, for a test marked `gpu`; without one, a skip that says so."""
+    import torch
+
+    if not gpu_is_there:
         pytest.skip("no NVIDIA GPU that PyTorch can use")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     return torch.device("cuda", 0)
 
 
