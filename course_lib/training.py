@@ -35,7 +35,8 @@ OPTIMIZERS = ("muon", "adamw")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how to train. Exactly one of `steps` and `seconds`; only `steps` can be repeated to the bit."""
+    """How long and how to train. Exactly one of `steps` and `seconds`; only `steps` can be repeated (on a CPU, to the
+    bit)."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -260,9 +261,12 @@ def train(
         scaler.scale(loss).backward()
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+        # Clipping has spread an overflow in float16 to all gradients, which the scaler, asked for each optimiser, missed.
+        sound = not scaler.is_enabled() or bool(norm.isfinite())
         for optimizer in optimizers:
-            scaler.step(optimizer)
+            if sound:
+                scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
         scaler.update()
         step += 1

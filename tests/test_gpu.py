@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from networks import awake
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import course_lib.gpu as gpu_module
 import course_lib.training as training
 from course_lib.checkpoint import Model
-from course_lib.gpu import Engine, Graphed, compiled, hand_over, in_pieces, resident, take, wants_compiling
+from course_lib.gpu import (
+    Engine,
+    Graphed,
+    compiled,
+    cuda_record,
+    hand_over,
+    in_pieces,
+    resident,
+    take,
+    wants_compiling,
+)
+from course_lib.muon import split
 from course_lib.parametrization import Parametrization
 from course_lib.sampling import STEPS, sample
 from course_lib.schedule import karras_times
 from course_lib.staff import gpu_check
 from course_lib.staff.theirs import Theirs
-from course_lib.training import TrainConfig, train
+from course_lib.training import TrainConfig, reduced_precision, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
 LAYOUT = UNetConfig(width=8, head_dim=8, multipliers=(1, 2))
@@ -43,6 +59,11 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "course_lib" and r.levelname == "WARNING"]
 
 
+def test_only_tests_marked_gpu_see_one():
+    """Nor do processes that other tests start."""
+    assert not torch.cuda.is_available() and os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
 # Precision
 
 
@@ -58,6 +79,27 @@ def test_precision_is_the_devices_best_unless_one_is_named():
     assert Engine(precision="bfloat16").dtype(None) is torch.bfloat16
     with pytest.raises(ValueError, match="unknown precision 'half': expected auto, float32, bfloat16, float16"):
         Engine(precision="half")
+
+
+@pytest.mark.parametrize(("where", "spoiled"), [("hidden", float("nan")), ("others", float("inf"))])
+def test_an_overflow_in_one_optimisers_gradients_moves_neither(where, spoiled):
+    """In the third step of float16, in one layer that Muon or AdamW moves; the step after it is sound again."""
+    network = awake(LAYOUT)
+    parameter = dict(zip(("hidden", "others"), split(network), strict=True))[where][-1]
+    calls: list[int] = []
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return gradient * spoiled if len(calls) == 3 else gradient
+
+    parameter.register_hook(spoil)
+    config = TrainConfig(steps=5, batch=8, device="cpu")
+    weights = [torch.cat([p.detach().flatten() for p in network.parameters()])]
+    for _ in train(network, Parametrization(), images(), config, engine=Engine(precision="float16")):
+        weights.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    assert torch.stack(weights).isfinite().all()
+    moved = [bool((a != b).any()) for a, b in pairwise(weights)]
+    assert moved == [True, True, False, True, True]
 
 
 # Compiling
@@ -238,6 +280,70 @@ def test_weights_that_change_in_place_are_seen():
     torch.testing.assert_close(graphed(images(2), torch.zeros(2)), before + 1)
 
 
+def test_what_is_recorded_is_on_the_images_gpu():
+    """A recording sees the current GPU alone; the images' may be another. Fake tensors stand in for two GPUs."""
+    current = [0]
+
+    @contextmanager
+    def device(wanted):
+        before, current[0] = current[0], wanted.index
+        yield
+        current[0] = before
+
+    def record(call):
+        recorded.append(current[0])
+        return call(), lambda: None
+
+    recorded: list[int] = []
+    with FakeTensorMode(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "device", device)
+        graphed = Graphed(lambda x, log_snr: x + 1, record)
+        for index in (1, 0):
+            x = torch.empty(2, 1, 8, 8, device=f"cuda:{index}")
+            assert graphed._recorded(x, torch.empty(2, device=x.device)).output.device.index == index
+    assert recorded == [1, 0] and current == [0]
+
+
+class FakeCuda:
+    """Streams and a graph as torch.cuda has them; a capture that fails leaves its stream the current one."""
+
+    def __init__(self, monkeypatch, fails: bool) -> None:
+        self.current, self.captured_on, self.fails = self.stream("usual"), None, fails
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: self.stream("aside"))
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: self.current)
+        monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: setattr(self, "current", stream))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
+        monkeypatch.setattr(torch.cuda, "stream", self.on)
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+
+    def stream(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(name=name, wait_stream=lambda other: None)
+
+    @contextmanager
+    def on(self, stream):
+        before, self.current = self.current, stream
+        yield
+        self.current = before
+
+    @contextmanager
+    def graph(self, graph, stream=None):
+        before, self.current = self.current, stream or self.stream("another")
+        self.captured_on = self.current.name
+        yield
+        if self.fails:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        self.current = before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_recording_warms_up_on_its_own_stream_and_puts_the_usual_one_back(monkeypatch, fails):
+    cuda, on = FakeCuda(monkeypatch, fails), []
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        cuda_record(lambda: on.append(cuda.current.name) or torch.zeros(1))
+    assert on == ["aside"] * 4 and cuda.captured_on == "aside"
+    assert cuda.current.name == "usual"
+
+
 def test_where_nothing_can_be_recorded_the_network_is_called(caplog):
     calls = []
 
@@ -303,11 +409,19 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path, capsys):
     found = json.loads((tmp_path / "gpu_check.json").read_text())
     speeds = found["training_images_per_second"]
     assert set(speeds) == {"ours", "ours, compiled", "diffusers", "diffusers, compiled"} and min(speeds.values()) > 0
-    assert all(0 < share < 2 for share in found["share_of_matmul_peak"].values())
+    assert all(0 < share < 20 for share in found["share_of_matmul_peak"].values())  # milliseconds, on a busy machine
     states = [check["passed"] for check in found["checks"].values()]
-    assert states.count(None) == 2 and states.count(True) == 2, "what a CPU cannot show must not pass"
+    assert states.count(None) == 2 and states.count(True) == 3, "what a CPU cannot show must not pass"
     printed = capsys.readouterr().out
-    assert printed.count("without a GPU: not checked") == 2 and "diffusers, compiled" in printed
+    assert printed.count("not checked, without a GPU:") == 2 and "diffusers, compiled" in printed
+
+
+def test_the_check_says_that_nothing_was_compiled(tmp_path, monkeypatch, capsys):
+    """Figures called compiled would otherwise be those of networks that fell back."""
+    monkeypatch.setattr(gpu_check, "compiled", lambda network, *args: network)
+    monkeypatch.setattr(gpu_check, "training_speed", lambda *args: 1.0)
+    assert gpu_check.main(["--size", "tiny", "--device", "cpu", "--out", str(tmp_path)]) == 1
+    assert "FAILED: both networks are compiled: not ours, diffusers (wanted: both)" in capsys.readouterr().out
 
 
 def test_a_failed_check_is_an_exit_code(tmp_path, monkeypatch, capsys):
@@ -334,7 +448,12 @@ def test_without_a_gpu_the_full_check_says_that_there_is_nothing_to_measure(tmp_
 
 
 @pytest.mark.gpu
-def test_a_cuda_graph_gives_the_networks_answers(gpu):
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_cuda_graph_gives_the_networks_answers(gpu, index):
+    """Also on a GPU that is not the current one."""
+    if index >= torch.cuda.device_count():
+        pytest.skip("only one GPU")
+    gpu = torch.device("cuda", index)
     network = awake(LAYOUT).eval().to(gpu)
     graphed = Graphed(network)
     for seed in range(3):
@@ -347,4 +466,6 @@ def test_a_cuda_graph_gives_the_networks_answers(gpu):
 
 @pytest.mark.gpu
 def test_no_step_of_training_waits_for_a_gpu(gpu):
+    if reduced_precision(gpu) is torch.float16:
+        pytest.skip("float16 has to read whether a gradient overflowed")
     assert gpu_check.waits_for_the_gpu(gpu_check.SIZES["tiny"], gpu) == ""
