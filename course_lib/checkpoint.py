@@ -163,8 +163,18 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove from a run's folder what processes killed while saving left there. Nobody may be saving in it."""
+    for name in ("training.safetensors", "model.safetensors", "record.json"):
+        for left in folder.glob(f".{name}.*.part"):
+            left.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` holds either all of it or what it held before, whatever happens meanwhile."""
+    """Write `content` so that `path` holds either all of it or what it held before, whatever happens meanwhile.
+
+    A process killed meanwhile leaves `.NAME.PROCESS.part` beside it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -42,8 +42,8 @@ class Processes:
 
         Raises ValueError where there is none left for it, or where `name` is one certain GPU for all.
         """
-        if self.count == 1 or name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-            return name
+        if self.count == 1 or name == "cpu" or not torch.cuda.is_available():
+            return name  # without any GPU, `choose_device` says so
         if name not in ("auto", "cuda"):
             raise ValueError(f"--device {name} for {self.count} processes: expected auto, cpu or cuda, a GPU for each")
         gpus = torch.cuda.device_count()
@@ -74,6 +74,7 @@ class Processes:
             network,
             device_ids=[device] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
+            broadcast_buffers=False,  # nothing changes them
         )
 
     def mean(self, value: Tensor) -> Tensor:
@@ -127,11 +128,15 @@ class Processes:
 
     @contextmanager
     def one_downloads(self) -> Iterator[None]:
-        """The first process of each machine goes through the block, then the others: they find what it downloaded."""
-        if self.local_rank > 0:
+        """Through the block go the first process, then that of each other machine, then the rest.
+
+        Each finds what those before it downloaded, whether or not the machines share the folder it is kept in.
+        """
+        turn = 0 if self.first else 1 if self.local_rank == 0 else 2
+        for _ in range(turn):
             self.wait()
         yield
-        if self.local_rank == 0:
+        for _ in range(2 - turn):
             self.wait()
 
     def wait(self) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +20,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .checkpoint import Model, load_model, load_training, save_model, save_training, training_tensors, write_atomically
+from .checkpoint import (
+    Model,
+    load_model,
+    load_training,
+    remove_unfinished,
+    save_model,
+    save_training,
+    training_tensors,
+    write_atomically,
+)
 from .data import to_unit
 from .datasets import dataset
 from .gpu import Engine, Graphed, in_pieces, wants_compiling
@@ -69,28 +81,33 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
     torch.manual_seed(config.seed)
     network = UNet(layout)
     state: TrainState | None = None
+    stop = False
     saved_at = time.monotonic()
     unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
     try:
         title, silent = f"training {arguments.preset}", not processes.first
-        with tqdm(total=total, unit=unit, desc=title, mininterval=0.5, disable=silent) as bar:
+        bar = tqdm(total=total, unit=unit, desc=title, mininterval=0.5, disable=silent)
+        with interruptions() as asked, bar:
             for state in train(
                 network, parametrization, images, config, resume=resume, engine=engine, processes=processes
             ):
-                if not processes.first:
-                    continue
-                bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
-                if time.monotonic() - saved_at >= arguments.save_seconds:
-                    bar.set_postfix(step=state.step, loss=f"{float(state.loss):.4f}")
-                    save_run(folder, state, parametrization, settings, size)
-                    saved_at = time.monotonic()
-                bar.update(0)
-    except KeyboardInterrupt:
-        if state is None or not processes.first:
-            raise KeyboardInterrupt(" before the first step; nothing was saved") from None
-        save_run(folder, state, parametrization, settings, size)
+                stop = bool(processes.mean(torch.tensor(float(asked()))) > 0)  # where one is asked, all stop here
+                if processes.first:
+                    bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
+                    if stop or time.monotonic() - saved_at >= arguments.save_seconds:
+                        bar.set_postfix(step=state.step, loss=f"{float(state.loss):.4f}")
+                        save_run(folder, state, parametrization, settings, size)
+                        saved_at = time.monotonic()
+                    bar.update(0)
+                if stop:
+                    break
+    except KeyboardInterrupt:  # perhaps within a step, when the weights are no step's: nothing to save
+        when = "at once" if state else "before the first step"
+        raise KeyboardInterrupt(f" {when}; {what_is_kept(folder)}") from None
+    if state is not None and stop:
+        processes.wait()  # torchrun ends all when one leaves: no one does before the first has saved
         where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
-        raise KeyboardInterrupt(where) from None
+        raise KeyboardInterrupt(where)
     if not processes.first:
         return 0
     if state is None:
@@ -103,8 +120,47 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
     return 0
 
 
+@contextmanager
+def interruptions() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C was pressed; once it was asked, only a second Ctrl-C interrupts.
+
+    Only in place of Python's own handler, and in the main thread: elsewhere a program has its own ideas of Ctrl-C.
+    """
+    asked, pressed = False, False
+
+    def press(number: int, frame: object) -> None:
+        nonlocal pressed
+        if pressed or not asked:
+            raise KeyboardInterrupt
+        pressed = True
+
+    def ask() -> bool:
+        nonlocal asked
+        asked = True
+        return pressed
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield ask
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def what_is_kept(folder: Path) -> str:
+    """What an interruption that saves nothing leaves of the run in `folder`, in words."""
+    kept = (folder / "training.safetensors").is_file()
+    return f"the last save in {folder} stands: the same command with --resume goes on" if kept else "nothing was saved"
+
+
 def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str, Tensor] | None:
-    """The tensors to go on from, or None for a fresh start. Raises ValueError where two different runs would mix."""
+    """The tensors to go on from, or None for a fresh start. Raises ValueError where two different runs would mix.
+
+    Clears away what a process that was killed while saving left behind.
+    """
     exists = (folder / "training.safetensors").is_file()
     if exists and not resume:
         raise ValueError(f"{str(folder)!r} already holds a run: add --resume to go on with it, or choose another --out")
@@ -113,12 +169,14 @@ def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str,
     if not exists:
         if resume:
             print(f"{folder} holds no run yet: starting from the beginning")
+        remove_unfinished(folder)
         return None
     tensors, stored = load_training(folder)
     different = [name for name in settings if settings[name] != stored.get(name)]
     if different:
         said = ", ".join(f"{name} {stored.get(name)} (now {settings[name]})" for name in different)
         raise ValueError(f"cannot resume {str(folder)!r} with other settings: it was started with {said}")
+    remove_unfinished(folder)
     return tensors
 
 

@@ -3,6 +3,7 @@
 learn FOLDER            the same small trainings in every process; each writes what it found to FOLDER/RANK.safetensors
 die STEP RANKS ARG...   `course_lib ARG...`, in which the processes RANKS ("1", "0,1") are killed (-9) after step STEP
 fail STEP RANK ARG...   the same, but process RANK meets an error in place of its death
+interrupt STEP RANKS ARG...   the same, but with Ctrl-C in place of death, within the step that follows
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def main(command: str, *arguments: str) -> int:
             if state.step == step and os.environ["RANK"] in ranks:
                 if command == "fail":
                     raise RuntimeError("no luck at all")
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL if command == "die" else signal.SIGINT)
 
     runs.train = doomed
     return command_line(list(arguments[2:]))

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+import course_lib.muon as muon
 from course_lib.__main__ import main
+from course_lib.unet import PRESETS, UNet
 
 TRAIN = ["train", "--data", "digits", "--preset", "tiny", "--steps", "6", "--batch", "8", "--save-seconds", "0"]
 
@@ -59,7 +63,10 @@ def test_a_run_killed_while_saving_resumes_to_the_same_weights(run: Path, tmp_pa
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert int(tensors(folder)["step"]) == (2 if killed_at == 7 else 3)
     assert list(folder.glob(".*.part")), "the kill fell outside a save"
+    (folder / ".notes.1.part").touch()
+    assert main([*TRAIN, "--out", str(folder)]) == 2 and len(list(folder.glob(".*.part"))) == 2
     assert main([*TRAIN, "--out", str(folder), "--resume"]) == 0
+    assert [path.name for path in folder.glob(".*.part")] == [".notes.1.part"], "litter, or someone else's file"
     whole, resumed = tensors(run), tensors(folder)
     assert whole.keys() == resumed.keys()
     assert [name for name in whole if name != "seconds" and not torch.equal(whole[name], resumed[name])] == []
@@ -73,21 +80,64 @@ def test_resume_starts_anew_where_nothing_was_saved_and_does_nothing_when_done(t
     assert (tmp_path / "b/model.safetensors").read_bytes() == before
 
 
-def test_interrupting_keeps_what_was_done(tmp_path: Path, monkeypatch, capsys):
-    import course_lib.runs as runs
+@pytest.fixture
+def press_in_step(monkeypatch) -> Iterator[Callable[[int, int], None]]:
+    """press(step, times): in that step (from 1) of what follows Ctrl-C is pressed, half of Muon's matrices moved."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest's workers ignore it
+    hidden = len(muon.split(UNet(PRESETS["tiny"]))[0])
+    real = muon.orthogonalised
 
-    def interrupted(*args, **kwargs):
-        for state in real(*args, **kwargs):
-            yield state
-            if state.step == 3:
-                raise KeyboardInterrupt
+    def press(step: int, times: int) -> None:
+        calls = 0
 
-    real = runs.train
-    monkeypatch.setattr(runs, "train", interrupted)
+        def pressed(matrix, *args):
+            nonlocal calls
+            calls += 1
+            for _ in range(times if calls == (step - 1) * hidden + hidden // 2 else 0):
+                signal.raise_signal(signal.SIGINT)
+            return real(matrix, *args)
+
+        monkeypatch.setattr(muon, "orthogonalised", pressed)
+
+    yield press
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler was not put back"
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupting_finishes_the_step_and_keeps_what_was_done(run: Path, tmp_path: Path, press_in_step, capsys):
     command = [*TRAIN[:-1], "999", "--out", str(tmp_path / "c")]  # no save before the interrupt
+    press_in_step(3, 1)
     assert main(command) == 130
     assert "interrupted at step 3, saved in" in capsys.readouterr().err
     assert int(tensors(tmp_path / "c")["step"]) == 3
+    assert main([*command, "--resume"]) == 0
+    whole, resumed = tensors(run), tensors(tmp_path / "c")
+    assert [name for name in whole if name != "seconds" and not torch.equal(whole[name], resumed[name])] == []
+
+
+def test_interrupting_twice_stops_at_once_and_leaves_the_last_save(run: Path, tmp_path: Path, press_in_step, capsys):
+    command = [*TRAIN, "--out", str(tmp_path / "c")]
+    press_in_step(4, 2)
+    assert main(command) == 130
+    assert "interrupted at once; the last save in" in capsys.readouterr().err
+    assert int(tensors(tmp_path / "c")["step"]) == 3
+    press_in_step(99, 1)
+    assert main([*command, "--resume"]) == 0
+    whole, resumed = tensors(run), tensors(tmp_path / "c")
+    assert [name for name in whole if name != "seconds" and not torch.equal(whole[name], resumed[name])] == []
+
+
+def test_interrupting_before_the_first_step_is_whole_stops_at_once(tmp_path: Path, press_in_step, capsys):
+    press_in_step(1, 1)
+    assert main([*TRAIN, "--out", str(tmp_path / "c")]) == 130
+    assert "interrupted before the first step; nothing was saved" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+def test_elsewhere_than_in_the_main_thread_ctrl_c_is_left_alone(tmp_path: Path):
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(main, [*TRAIN, "--out", str(tmp_path / "c")]).result() == 0
+    assert int(tensors(tmp_path / "c")["step"]) == 6
 
 
 def test_what_only_teachers_install_is_named(monkeypatch, capsys, tmp_path: Path):

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ import safetensors.torch
 import torch
 from parallel_worker import CLIP, learn
 
+import course_lib.parallel as parallel
 import course_lib.runs as runs
 from course_lib.__main__ import main
 from course_lib.checkpoint import Model
 from course_lib.parallel import ALONE, Processes, joined, started_together
 from course_lib.parametrization import Parametrization
+from course_lib.training import choose_device
 from course_lib.unet import UNet, UNetConfig
 
 WORKER = str(Path(__file__).with_name("parallel_worker.py"))
@@ -146,6 +150,21 @@ def test_an_error_in_one_process_ends_all_and_is_one_line(tmp_path: Path):
     assert "Traceback" not in result.stderr.split("torch/distributed")[0]
 
 
+def test_ctrl_c_saves_a_whole_step_of_all_processes(whole: Path, tmp_path: Path):
+    """torchrun passes the signal on, never to all at the same time: here to one; both stop after the same step."""
+    folder = tmp_path / "interrupted"
+    arguments = [*TRAIN[:-1], "999", "--out", str(folder)]
+    interrupted = together(WORKER, "interrupt", "3", "1", *arguments)
+    assert interrupted.returncode != 0
+    (line,) = said(interrupted)
+    assert line.startswith("course_lib train: interrupted at step 4, saved in"), line
+    assert int(weights(folder)["step"]) == 4
+    done = together("-m", "course_lib", *arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    expected, resumed = weights(whole), weights(folder)
+    assert [name for name in expected if name != "seconds" and not torch.equal(expected[name], resumed[name])] == []
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -216,6 +235,34 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
         Processes(2, 3, 2).device("auto")
     with pytest.raises(ValueError, match="cuda:1 for 2 processes: expected auto, cpu or cuda"):
         Processes(1, 2, 1).device("cuda:1")
+
+
+def test_several_processes_without_any_gpu_hear_that_it_is_not_there():
+    with pytest.raises(ValueError, match="device 'cuda' is not available here"):
+        choose_device(Processes(1, 2, 1).device("cuda"))
+
+
+def test_buffers_are_not_sent_around_at_every_step(monkeypatch):
+    """They never change; what is sent would be waited for."""
+    monkeypatch.setattr(parallel, "DistributedDataParallel", lambda network, **settings: settings)
+    assert Processes(0, 2).wrap(torch.nn.Linear(1, 1), torch.device("cpu"))["broadcast_buffers"] is False
+
+
+def test_one_process_downloads_then_the_other_machines_first_then_the_rest(monkeypatch):
+    """Two machines of two; threads play the processes. In the order in which they enter and leave the block."""
+    barrier, seen = threading.Barrier(4), []
+    monkeypatch.setattr(Processes, "wait", lambda self: barrier.wait(10))
+
+    def take_turn(rank: int) -> None:
+        with Processes(rank, 4, rank % 2).one_downloads():
+            seen.append(("in", rank))
+            time.sleep(0.1)
+            seen.append(("out", rank))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(take_turn, range(4)))
+    assert seen[:4] == [("in", 0), ("out", 0), ("in", 2), ("out", 2)]
+    assert {rank for _, rank in seen[4:]} == {1, 3}
 
 
 def test_one_process_is_alone_whatever_started_it(monkeypatch):
