@@ -35,7 +35,8 @@ def parser() -> Parser:
     train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base, large (default: tiny)")
     length = train.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")
-    length.add_argument("--steps", type=int, help="how long to train, in steps; such a run can be repeated exactly")
+    steps_help = "how long to train, in steps; such a run can be repeated (on a CPU, to the bit)"
+    length.add_argument("--steps", type=int, help=steps_help)
     train.add_argument("--out", required=True, metavar="FOLDER", help="where the run is saved")
     train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
     train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")

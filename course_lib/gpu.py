@@ -184,7 +184,10 @@ class Graphed:
 
 
 def in_pieces(network: Network, size: int) -> Network:
-    """`network`, shown at most `size` images at a time: the same answers, however a batch is shared out (on a CPU to the bit)."""
+    """`network`, shown at most `size` images at a time: the same answers, however a batch is shared out.
+
+    On a CPU to the bit.
+    """
 
     def answer(x: Tensor, log_snr: Tensor) -> Tensor:
         return torch.cat([network(*part) for part in zip(x.split(size), log_snr.split(size), strict=True)])

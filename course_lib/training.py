@@ -262,7 +262,7 @@ def train(
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-        # Clipping has spread an overflow in float16 to all gradients, which the scaler, asked for each optimiser, missed.
+        # Clipping spreads an overflow in float16 to all gradients; the scaler has looked at each optimiser's alone.
         sound = not scaler.is_enabled() or bool(norm.isfinite())
         for optimizer in optimizers:
             if sound:

@@ -81,7 +81,7 @@ def matmul_speed(device: torch.device, dtype: torch.dtype, n: int, repeats: int 
 
 
 def compiles(network: nn.Module, size: Size, device: torch.device, backend: str) -> bool:
-    """Whether `network` can be compiled as training does it, or would be trained without, as after one line about it."""
+    """Whether `network` can be compiled as training does it, or is trained without after one line about it."""
     network = channels_last(network.to(device)).train()  # type: ignore[arg-type]
     x = torch.zeros(size.batch, size.layout.channels, size.side, size.side, device=device)
     context = partial(autocast, device, reduced_precision(device))
