@@ -22,7 +22,8 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     """`matrix` (rows, columns) with its singular values s replaced by about 1 (0.7 to 1.2), its directions kept.
 
     Newton-Schulz: s -> a s + b s**3 + c s**5, `steps` times, on the matrix divided by its norm; needs products of
-    matrices only. A singular value far below the norm (under about 1/1000) needs more steps than five.
+    matrices only. A singular value far below the norm needs more steps than five: 1/650 of it comes to 0.7, 1/1000 only
+    to 0.47.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-7)

@@ -19,6 +19,13 @@ def test_directions_are_kept_and_singular_values_become_about_one(shape):
     assert (turned - torch.diag(diagonal)).abs().max() < 1e-10
 
 
+def test_five_steps_lift_singular_values_as_far_as_the_docstring_says():
+    matrix = torch.diag(torch.tensor([1.0, 1 / 650, 1 / 1000], dtype=torch.float64))
+    matrix /= matrix.norm()
+    lifted = orthogonalised(matrix).diagonal()
+    assert lifted[1:].tolist() == pytest.approx([0.70, 0.47], abs=1e-2)
+
+
 def test_a_scaled_gradient_gives_the_same_direction():
     matrix = torch.randn(8, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     torch.testing.assert_close(orthogonalised(1e4 * matrix), orthogonalised(matrix), rtol=1e-9, atol=1e-12)
