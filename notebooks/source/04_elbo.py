@@ -1956,7 +1956,7 @@ print(
 )
 
 # %% [markdown]
-# Four fifths are spent at log-SNR above 5, where the noise is below some ten of 256 grey levels. Of $L_0$, two thirds are
+# Nearly four fifths are spent at log-SNR above 5, where the noise is below some ten of 256 grey levels. Of $L_0$, three quarters are
 # paid by the fifth of the pixels that are neither black nor white: the strokes' edges. No eye can judge them so exactly.
 # *Which digit it is, and how it is written*, costs less than a tenth of a bit per dimension. This is the honest
 # accounting of a likelihood, and the reason why notebook 05 will throw these weights away when pictures are to look
@@ -1981,8 +1981,8 @@ print(
 print(f"every pixel's own histogram: {float(per_dim.mean()):.3f} ± {float(per_dim.std() / 10):.3f} bits per dimension")
 
 # %% [markdown]
-# The network's bound, 1.53 on the same hundred digits, is only some 0.2 bits below. Most bits go to grain, for which shape
-# is of little help; but 0.2 bits for each of 784 pixels are more than a hundred nats a digit.
+# The network's bound, 1.35 on the same hundred digits, is some 0.4 bits below. Most bits go to grain, for which shape
+# is of little help; but 0.4 bits for each of 784 pixels are two hundred nats a digit.
 #
 # How much of the bound is the number of steps, and the variance? The same 32 digits, other tables of the same span, with
 # the bridge's variance ($\tilde\beta$) and with $\beta$, in bits per dimension. Since the digits are the same, differences
@@ -2006,8 +2006,8 @@ for T in (10, 30, 100, 1000):
 
 # %% [markdown]
 # More steps, a tighter bound. Few long steps lose twice: one Gaussian cannot make the decisions of section 6, and its
-# variance is wrong (section 8 had the second loss without the first). This table does not tell the two apart. (With 30
-# steps the network does worse than the histograms.) On these digits the bridge's variance is the better one, plausibly
+# variance is wrong (section 8 had the second loss without the first). This table does not tell the two apart. (With 10
+# steps the network does worse than the histograms, with 30 hardly better.) On these digits the bridge's variance is the better one, plausibly
 # because most pixels are exactly black, that is, "data that are one point", the case for which it is exact.
 #
 # <details><summary><b>Question.</b> Could you compare this number with the ELBO of section 3's VAE, about −157 nats a digit?</summary>

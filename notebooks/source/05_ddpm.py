@@ -1583,6 +1583,9 @@ plotting.histograms(
 )
 
 # %% [markdown]
+# These samples lie a little *farther* from the training digits than honest new ones: no sign of copying, and a sign
+# that some of them are not quite digits.
+#
 # **How it fools you:** pixel distance is blind to small shifts, and a sample that is *blurrier* than real digits is
 # nearer to everything. And being nearer than real digits are is not yet copying; section 7 shows what copying looks
 # like.
