@@ -74,7 +74,6 @@ class Processes:
             network,
             device_ids=[device] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
-            broadcast_buffers=False,  # nothing changes them
         )
 
     def mean(self, value: Tensor) -> Tensor:

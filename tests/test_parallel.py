@@ -17,7 +17,6 @@ import safetensors.torch
 import torch
 from parallel_worker import CLIP, learn
 
-import course_lib.parallel as parallel
 import course_lib.runs as runs
 from course_lib.__main__ import main
 from course_lib.checkpoint import Model
@@ -240,12 +239,6 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
 def test_several_processes_without_any_gpu_hear_that_it_is_not_there():
     with pytest.raises(ValueError, match="device 'cuda' is not available here"):
         choose_device(Processes(1, 2, 1).device("cuda"))
-
-
-def test_buffers_are_not_sent_around_at_every_step(monkeypatch):
-    """They never change; what is sent would be waited for."""
-    monkeypatch.setattr(parallel, "DistributedDataParallel", lambda network, **settings: settings)
-    assert Processes(0, 2).wrap(torch.nn.Linear(1, 1), torch.device("cpu"))["broadcast_buffers"] is False
 
 
 def test_one_process_downloads_then_the_other_machines_first_then_the_rest(monkeypatch):

@@ -976,7 +976,7 @@ print(f"singular values divided by the norm: {float(first.min()):.3f} to {float(
 print(f"after five rounds: {float(after.min()):.3f} to {float(after.max()):.3f}; off the formula by {float(off):.3f}")
 
 # %% [markdown]
-# On two CPU cores the next cell trains the `tiny` preset (0.23 million parameters) for about a minute, some nine passes
+# On two CPU cores the next cell trains the `tiny` preset (0.23 million parameters) for about a minute, eight or nine passes
 # over the digits. Where a GPU is found the same cell trains `base`, some twenty-four times the size, for the same
 # minute; its rates and its batch are those that were tuned for `tiny` on CPUs, and how far `base` comes with them has
 # not been measured. The pictures are drawn from the average, always from the same noise, after 1, 3, 10, 30, 60 and 99

@@ -1624,11 +1624,11 @@ print(f"live {live:.2f}, recorded {grid['results']['DDIM, 8']['values'][0]:.2f}"
 # %% [markdown]
 # What the table says:
 #
-# * With one or two evaluations nothing works. With four, DDIM is ahead of DDPM; Heun, with two steps, is still lost.
-# * With eight, no difference is shown between DDIM and either of the other two: the shorter way of DDIM, the forgetting of DDPM and the better order of Heun, whatever they are worth, come to much the same here.
+# * With one or two evaluations nothing works. With four, DDIM and DDPM begin to, and no difference between them is shown; Heun, with two steps, is still lost.
+# * With eight, DDIM is ahead of Heun, which has only four steps, for every seed; between DDIM and DDPM no difference is shown. With sixteen none is shown between any two of the three.
 # * From about 32 on Heun has **arrived**, DDIM from about 64: from the same noises, more steps then change each seed's figure by less than 0.2 (the lines *more steps* above), because the ODE is solved. What is left is not the solver's error but the network's.
-# * DDPM's mean is the lowest from 16 evaluations on, and ends so close to real digits that the seeds overlap, while DDIM stays above real digits for every seed. Against each other, from 8 evaluations on, DDPM and DDIM are told apart at 16 only: with more evaluations the seeds overlap, so by this course's rule *no difference is shown*. (Seed by seed, from the same starting noise, DDPM is lower each time, as the lines *seed by seed* above
-#   say; more seeds would settle it. And a verdict "for every seed" of three against three arises by chance in one of ten comparisons of equal samplers.) A reason why it may be so: the ODE carries every error of the score to the end, and fresh noise forgets some of it. Section 9 shows that at work.
+# * DDPM has the lowest mean at 32 and at 64 evaluations, and at 250 shares it with Euler-Maruyama. At 250 it is so close to real digits that the seeds overlap, while DDIM stays above real digits for every seed; and there DDPM is below DDIM for every seed. With fewer evaluations the seeds overlap, so by this course's rule *no difference is shown*.
+#   (A verdict "for every seed" of three against three arises by chance in one of ten comparisons of equal samplers, and there are six here: more seeds would settle it.) A reason why it may be so: the ODE carries every error of the score to the end, and fresh noise forgets some of it. Section 9 shows that at work.
 # * Euler-Maruyama is useless with few evaluations, and comes near to DDPM when steps are small: two approximations of the same SDE.
 #
 # All this for one network, these digits, this spacing of times; with a better network the deterministic samplers have less to carry. The same numbers are an error budget of the *digits'* sampler, roughly, for Fréchet distances do not add. Take DDIM with 8 evaluations. What it loses
