@@ -1718,7 +1718,7 @@ for name, x in {"with": codes, "without": breathless}.items():
     )
 
 # %% [markdown]
-# With few steps a digit may come back as something else (the row "DDIM 5"; and with 10 Heun steps the second digit is lost, while the other five come back nearly as they were). With 20 Heun steps all six come back. A digit that lands on the wrong side costs more than the solver's order tells.
+# With few steps a digit may come back as something else (the row "DDIM 5"). With 10 Heun steps all six come back nearly as they were (the printed line), with 20 closer still. A digit that lands on the wrong side costs more than the solver's order tells.
 #
 # For a perfect model the codes of data are practically $N(0,I)$ (they are $p_1$): mean 0, standard deviation 1, no correlation. With the breath of noise ours come close. Without it, they are much too calm: most pixels of a digit are exactly black, and a flow has nothing there that it could amplify into noise. A deterministic map makes no randomness; whatever is random in the code must have been random, if ever so
 # faintly, in the image.
