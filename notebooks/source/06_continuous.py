@@ -1739,7 +1739,7 @@ plotting.strip({name: to_unit(x) for name, x in rows.items()}, cell=0.6, alt="Fr
 # %% [markdown]
 # ### Same noise, same digit
 #
-# Notebook 05 noticed that with DDIM the noise decides the digit, whatever the number of steps. Now you know why: all of these are approximations of one and the same path. Look down the columns: from which row on is the digit decided? (From the second, 8 evaluations, in nine columns of ten.)
+# Notebook 05 noticed that with DDIM the noise decides the digit, whatever the number of steps. Now you know why: all of these are approximations of one and the same path. Look down the columns: from which row on is the digit decided? (From the second, 8 evaluations, in eight columns of ten; the first and the last change later.)
 
 # %%
 x_T = torch.randn(10, 1, 28, 28, generator=torch.Generator().manual_seed(9))
