@@ -20,6 +20,28 @@ class Parser(argparse.ArgumentParser):
             print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
 
+    def format_help(self) -> str:
+        """The help; that of `train` with TrainConfig's defaults, for which torch is imported only here."""
+        if self.get_default("func") is _train:
+            from .runs import OPTIONAL, TrainConfig
+
+            self.set_defaults(**{name: getattr(TrainConfig, name) for name in OPTIONAL})
+        return super().format_help()
+
+
+def seed(text: str) -> int:
+    """A seed, within what PyTorch takes."""
+    if not 0 <= int(text) < 2**63:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 0 to 2**63 - 1")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A length of time, which may be 0."""
+    if not float(text) >= 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of at least 0")
+    return float(text)
+
 
 def parser() -> Parser:
     """All commands and their arguments. Nothing heavy is imported before a command runs."""
@@ -32,7 +54,8 @@ def parser() -> Parser:
     sets = ["digits", "mnist", "fashion", "cifar10"]
     data_help = "what to learn (default: digits, which come with the course; the others are downloaded once)"
     train.add_argument("--data", default="digits", choices=sets, help=data_help)
-    train.add_argument("--preset", default="tiny", help="the network's size: tiny, small, base, large (default: tiny)")
+    sizes = "in millions of parameters tiny 0.23, small 1, base 5.4, large 35 (for CIFAR-10's 32 x 32; not for digits)"
+    train.add_argument("--preset", default="tiny", help=f"the network's size: {sizes} (default: tiny)")
     length = train.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")
     steps_help = "how long to train, in steps; such a run can be repeated (on a CPU, to the bit)"
@@ -40,17 +63,20 @@ def parser() -> Parser:
     train.add_argument("--out", required=True, metavar="FOLDER", help="where the run is saved")
     train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
     train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")
-    train.add_argument("--batch", type=int, help="images a step")
-    train.add_argument("--optimizer", help="muon (for the hidden convolutions; AdamW for the rest) or adamw")
-    train.add_argument("--learning-rate", type=float, help="the highest learning rate of AdamW")
-    train.add_argument("--muon-rate", type=float, help="the highest learning rate of Muon")
-    train.add_argument("--noise-mean", type=float, help="mean of ln(sigma / alpha) over the training images")
-    train.add_argument("--noise-std", type=float, help="its standard deviation")
-    train.add_argument("--seed", type=int, default=0)
+    default = " (default: %(default)s)"  # TrainConfig's
+    train.add_argument("--batch", type=int, help="images a step" + default)
+    optimizer_help = "muon (for the hidden convolutions; AdamW for the rest) or adamw"
+    train.add_argument("--optimizer", help=optimizer_help + default)
+    train.add_argument("--learning-rate", type=float, help="the highest learning rate of AdamW" + default)
+    train.add_argument("--muon-rate", type=float, help="the highest learning rate of Muon" + default)
+    noise_help = "mean of ln(sigma / alpha) over the training images"
+    train.add_argument("--noise-mean", type=float, help=noise_help + default)
+    train.add_argument("--noise-std", type=float, help="its standard deviation" + default)
+    train.add_argument("--seed", type=seed, help="of everything random" + default)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     compile_help = "torch.compile: auto (on a GPU, for long runs; the default), on, off"
     train.add_argument("--compile", default="auto", choices=["auto", "on", "off"], help=compile_help)
-    train.add_argument("--save-seconds", type=float, default=30.0, metavar="S", help="save this often (default: 30)")
+    train.add_argument("--save-seconds", type=seconds, default=30.0, metavar="S", help="save this often (default: 30)")
     train.set_defaults(func=_train)
 
     sample = commands.add_parser("sample", help="draw samples from a trained network")
@@ -59,7 +85,7 @@ def parser() -> Parser:
     sample.add_argument("--n", "--number", type=int, default=64, metavar="N", help=number_help)
     sample.add_argument("--sampler", default="ddpm", help="ddpm, ddim, heun, renoise (default: ddpm)")
     sample.add_argument("--steps", type=int, help="steps from noise to image (default: ddpm 120, ddim 50, heun 18)")
-    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--seed", type=seed, default=0)
     sample.add_argument("--device", default="auto")
     sample.add_argument("--out", required=True, metavar="FILE", help="an array, .npz, or a contact sheet, .png")
     sample.set_defaults(func=_sample)
@@ -67,7 +93,12 @@ def parser() -> Parser:
     add_build(commands)
     add_grade(commands)
 
-    bench = commands.add_parser("bench", help="measure our networks beside a usual one on this machine")
+    bench = commands.add_parser(
+        "bench",
+        help="measure our networks beside a usual one on this machine",
+        description="Takes about ten minutes, with nothing else running; measures the processor only; "
+        "needs diffusers (`make teacher`).",
+    )
     bench.add_argument("--presets", nargs="+", default=["tiny"], help="those of ours to measure (default: tiny)")
     bench.add_argument("--seconds", type=float, default=180.0, help="how long to train each (default: 180)")
     bench.add_argument("--samples", type=int, default=500, help="images for each Fréchet distance (default: 500)")

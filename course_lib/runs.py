@@ -6,6 +6,7 @@ import argparse
 import io
 import math
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ from .training import TrainConfig, TrainState, choose_device, train
 from .unet import PRESETS, UNet
 
 SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 120, "renoise": 120}
+OPTIONAL = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std", "seed")  # or TrainConfig's
 CHUNK = 250  # images that are drawn together
 PIECES = {"cpu": 25, "cuda": 125}  # images that the network is shown at once: what several processes share out
 
@@ -52,12 +54,13 @@ def train_run(arguments: argparse.Namespace) -> int:
 
 
 def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
+    if not arguments.out:
+        raise ValueError("--out '': expected the name of a folder")
     if arguments.preset not in PRESETS:
         raise ValueError(f"unknown preset {arguments.preset!r}: expected one of {', '.join(PRESETS)}")
-    optional = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std")
     config = replace(
-        TrainConfig(arguments.steps, arguments.seconds, seed=arguments.seed, device=processes.device(arguments.device)),
-        **{name: value for name in optional if (value := getattr(arguments, name)) is not None},
+        TrainConfig(arguments.steps, arguments.seconds, device=processes.device(arguments.device)),
+        **{name: value for name in OPTIONAL if (value := getattr(arguments, name)) is not None},
     )
     device = choose_device(config.device)
     engine = Engine(compile=wants_compiling(arguments.compile, device, config.seconds, config.steps))
@@ -85,8 +88,10 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
     saved_at = time.monotonic()
     unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
     try:
-        title, silent = f"training {arguments.preset}", not processes.first
-        bar = tqdm(total=total, unit=unit, desc=title, mininterval=0.5, disable=silent)
+        reached = 0.0 if resume is None else float(resume["step" if config.steps is not None else "seconds"])
+        done = int(reached) if config.steps is not None else round(reached, 1)
+        title, silent = f"training {arguments.preset}", not processes.first or done >= float(total or 0)
+        bar = tqdm(total=total, initial=done, unit=unit, desc=title, mininterval=0.5, disable=silent)
         with interruptions() as asked, bar:
             for state in train(
                 network, parametrization, images, config, resume=resume, engine=engine, processes=processes
@@ -116,7 +121,7 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
         return 0
     save_run(folder, state, parametrization, settings, size)
     seen = state.step * config.batch
-    print(f"{state.step} step{'s' * (state.step > 1)}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
+    print(f"{counted(state.step, 'step')}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
     return 0
 
 
@@ -159,25 +164,50 @@ def what_is_kept(folder: Path) -> str:
 def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str, Tensor] | None:
     """The tensors to go on from, or None for a fresh start. Raises ValueError where two different runs would mix.
 
-    Clears away what a process that was killed while saving left behind.
+    Makes the folder, and clears away what a process that was killed while saving left behind.
     """
+    make_writable(folder, str(folder))
     exists = (folder / "training.safetensors").is_file()
     if exists and not resume:
         raise ValueError(f"{str(folder)!r} already holds a run: add --resume to go on with it, or choose another --out")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out {str(folder)!r} is a file: expected a folder")
     if not exists:
         if resume:
             print(f"{folder} holds no run yet: starting from the beginning")
         remove_unfinished(folder)
         return None
     tensors, stored = load_training(folder)
-    different = [name for name in settings if settings[name] != stored.get(name)]
+    was, now = with_length(stored), with_length(settings)
+    different = [name for name in now if now[name] != was.get(name)]
     if different:
-        said = ", ".join(f"{name} {stored.get(name)} (now {settings[name]})" for name in different)
+        said = ", ".join(f"{name} {was.get(name)} (now {now[name]})" for name in different)
+        if "length" in different:
+            said += " (the learning rate's curve depends on the length: start a new --out)"
         raise ValueError(f"cannot resume {str(folder)!r} with other settings: it was started with {said}")
     remove_unfinished(folder)
     return tensors
+
+
+def with_length(settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with a length, in words, in place of steps and seconds, of which only one is set."""
+    kept = {name: value for name, value in settings.items() if name not in ("steps", "seconds")}
+    steps, seconds = settings.get("steps"), settings.get("seconds")
+    return kept | {"length": f"{seconds} seconds" if steps is None else counted(steps, "step")}
+
+
+def make_writable(folder: Path, out: str) -> None:
+    """Make `folder` and see that files can be written there. Raises ValueError that names `out` where they cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        no_folder = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is where a folder should be" if no_folder else error.strerror
+        raise ValueError(f"--out {out!r} cannot be written: {reason}") from error
+
+
+def counted(n: int, word: str) -> str:
+    """Such as "1 step" and "2 steps"."""
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def save_run(
@@ -209,7 +239,7 @@ def sample_run(arguments: argparse.Namespace) -> int:
 
 def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
     out = Path(arguments.out)
-    if out.suffix not in (".npz", ".png"):
+    if out.suffix.lower() not in (".npz", ".png"):
         raise ValueError(f"--out {arguments.out!r}: expected a name that ends in .npz (an array) or .png (a sheet)")
     if arguments.sampler not in STEPS:
         raise ValueError(f"unknown sampler {arguments.sampler!r}: expected one of {', '.join(STEPS)}")
@@ -220,17 +250,22 @@ def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
         raise ValueError(f"--steps {steps}: expected at least 1 step")
     device = choose_device(processes.device(arguments.device))
     model = load_model(arguments.model)
+    if processes.first:
+        if out.is_dir():
+            raise ValueError(f"--out {arguments.out!r} cannot be written: it is a folder")
+        make_writable(out.parent, arguments.out)
+    processes.wait()  # for the first one's word, before any work
     model.network.to(device)
     drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
     if processes.first:
         write_images(to_unit(drawn).cpu(), out)
-        print(f"{len(drawn)} images by {arguments.sampler} in {steps} steps, saved as {out}")
+        print(f"{counted(len(drawn), 'image')} by {arguments.sampler} in {counted(steps, 'step')}, saved as {out}")
     return 0
 
 
 def write_images(images: Tensor, out: Path) -> None:
     """Write `images` (N, C, H, W) in [0, 1] as an array, .npz, or a contact sheet, .png."""
-    if out.suffix == ".png":
+    if out.suffix.lower() == ".png":
         from .plotting import save_sheet
 
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -58,16 +58,17 @@ class TrainConfig:
         if (self.steps is None) == (self.seconds is None):
             raise ValueError("say how long to train: either steps or seconds")
         length = self.steps if self.steps is not None else self.seconds
-        if length is None or not length > 0:
+        if length is None or not 0 < length < math.inf:
             raise ValueError(f"expected a positive number of steps or seconds, got {length}")
         if self.batch < 1:
             raise ValueError(f"expected a batch of at least 1 image, got {self.batch}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"expected a learning rate above 0, got {self.learning_rate}")
+        for name in ("learning_rate", "muon_rate", "noise_std"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"expected {name} above 0 and finite, got {value}")
+        if not math.isfinite(self.noise_mean):
+            raise ValueError(f"expected a finite noise_mean, got {self.noise_mean}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
-        if not self.noise_std > 0:
-            raise ValueError(f"expected a spread of noise levels above 0, got {self.noise_std}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def batch_indices(step: int, batch: int, count: int, seed: int) -> Tensor:
     position, wanted, found = step * batch, batch, []
     while wanted:
         epoch, offset = divmod(position, count)
-        found.append(_shuffle(count, seed * 1_000_003 + epoch)[offset : offset + wanted])
+        found.append(_shuffle(count, (seed * 1_000_003 + epoch) % 2**63)[offset : offset + wanted])
         wanted -= len(found[-1])
         position += len(found[-1])
     return torch.cat(found)

@@ -18,7 +18,7 @@ from PIL import Image
 
 import course_lib.muon as muon
 from course_lib.__main__ import main
-from course_lib.unet import PRESETS, UNet
+from course_lib.unet import PRESETS, UNet, parameter_count
 
 TRAIN = ["train", "--data", "digits", "--preset", "tiny", "--steps", "6", "--batch", "8", "--save-seconds", "0"]
 
@@ -131,7 +131,7 @@ def test_interrupting_before_the_first_step_is_whole_stops_at_once(tmp_path: Pat
     press_in_step(1, 1)
     assert main([*TRAIN, "--out", str(tmp_path / "c")]) == 130
     assert "interrupted before the first step; nothing was saved" in capsys.readouterr().err
-    assert not (tmp_path / "c").exists()
+    assert list((tmp_path / "c").iterdir()) == []
 
 
 def test_elsewhere_than_in_the_main_thread_ctrl_c_is_left_alone(tmp_path: Path):
@@ -197,6 +197,16 @@ def test_every_sampler_writes_a_sheet(run: Path, tmp_path: Path, sampler: str):
         (["train", "--steps", "3", "--target", "sigma", "--out", "x"], "unknown target 'sigma'"),
         (["train", "--steps", "3", "--device", "cuda:9", "--out", "x"], "'cuda:9' is not available"),
         (["train", "--steps", "3", "--preset", "base", "--noise-std", "-1", "--out", "x"], "got -1"),
+        (["train", "--steps", "3", "--muon-rate", "-1", "--out", "x"], "muon_rate above 0 and finite, got -1"),
+        (["train", "--steps", "3", "--seed", "99999999999999999999", "--out", "x"], "from 0 to 2**63 - 1"),
+        (["train", "--steps", "3", "--save-seconds", "nan", "--out", "x"], "--save-seconds: nan: expected a number"),
+        (["train", "--steps", "3", "--save-seconds", "-5", "--out", "x"], "--save-seconds: -5: expected a number"),
+        (["train", "--steps", "3", "--out", ""], "--out '': expected the name of a folder"),
+        (["train", "--steps", "3", "--out", f"{__file__}/x"], "cannot be written: a file is where a folder should be"),
+        (["train", "--steps", "3", "--out", "/proc/x"], "--out '/proc/x' cannot be written: "),
+        (["sample", "--out", ""], "--out '': expected a name"),
+        (["sample", "--out", f"{__file__}/x.png"], "cannot be written: a file is where a folder should be"),
+        (["sample", "--seed", "-1", "--out", "x.png"], "from 0 to 2**63 - 1"),
         (["sample", "--n", "0", "--out", "x.png"], "--n 0"),
         (["sample", "--out", "x.gif"], "'x.gif'"),
         (["sample", "--steps", "0", "--out", "x.png"], "--steps 0"),
@@ -218,12 +228,38 @@ def test_a_bad_argument_is_one_line_and_exit_code_two(command, message, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_is_refused_before_sampling_into_it(tmp_path: Path, capsys):
+    (tmp_path / "x.png").mkdir()
+    assert main(["sample", "--out", str(tmp_path / "x.png")]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("x.png' cannot be written: it is a folder\n") and len(error.splitlines()) == 1
+
+
+def test_the_largest_seed_trains(tmp_path: Path):
+    assert main([*TRAIN, "--seed", str(2**63 - 1), "--out", str(tmp_path / "s")]) == 0
+
+
+def test_the_help_of_train_gives_the_defaults_that_count(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for default in (64, "muon", 0.004, 0.02, -0.2, 1.1):
+        assert f"(default: {default})" in said
+    for name, layout in PRESETS.items():
+        assert f"{name} {float(f'{parameter_count(UNet(layout)) / 1e6:.2g}'):g}" in said
+
+
 def test_a_run_is_neither_overwritten_nor_mixed_with_another(run: Path, capsys):
     before = (run / "model.safetensors").read_bytes()
     assert main([*TRAIN, "--out", str(run)]) == 2
     assert "add --resume" in capsys.readouterr().err
     assert main([*TRAIN, "--seed", "5", "--out", str(run), "--resume"]) == 2
     assert "seed 0 (now 5)" in capsys.readouterr().err
+    for length, now in [(["--steps", "9"], "9 steps"), (["--seconds", "2"], "2.0 seconds")]:
+        assert main([*TRAIN[:5], *length, *TRAIN[7:], "--out", str(run), "--resume"]) == 2
+        reason = f"length 6 steps (now {now}) (the learning rate's curve depends on the length: start a new --out)\n"
+        error = capsys.readouterr().err
+        assert error.endswith(reason) and "None" not in error
     assert (run / "model.safetensors").read_bytes() == before
 
 

@@ -176,10 +176,16 @@ def test_labels_are_learned_and_sometimes_withheld():
         ({"steps": 1, "seconds": 1.0}, "either steps or seconds"),
         ({"steps": 0}, "positive number of steps or seconds, got 0"),
         ({"seconds": float("nan")}, "got nan"),
+        ({"seconds": float("inf")}, "got inf"),
         ({"steps": 5, "batch": 0}, "at least 1 image, got 0"),
+        ({"steps": 5, "learning_rate": float("inf")}, "learning_rate above 0 and finite, got inf"),
+        ({"steps": 5, "muon_rate": -1.0}, "muon_rate above 0 and finite, got -1.0"),
+        ({"steps": 5, "muon_rate": float("nan")}, "muon_rate above 0 and finite, got nan"),
+        ({"steps": 5, "noise_std": 0.0}, "noise_std above 0 and finite, got 0.0"),
+        ({"steps": 5, "noise_mean": float("nan")}, "finite noise_mean, got nan"),
     ],
 )
-def test_wrong_lengths_are_named(settings, message):
+def test_wrong_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**settings)
 
