@@ -6,6 +6,7 @@ nothing where the share is everything, or the variable is set already. `make lab
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import platform
@@ -128,6 +129,7 @@ def peak_memory(work: Callable[[], Any]) -> int | None:
         line = next(line for line in status.read_text().splitlines() if line.startswith(name))
         return int(line.split()[1]) * 1024
 
+    gc.collect()  # or what is let go of meanwhile hides what is taken
     try:
         reset.write_text("5")  # forget the highest mark so far
         before = read("VmRSS")

@@ -120,10 +120,10 @@ def test_the_usual_network_has_the_layout_that_the_page_names():
 
 
 def test_peak_memory_sees_a_hundred_megabytes():
-    found = peak_memory(lambda: torch.ones(25_000_000))
-    if found is None:
+    found = [peak_memory(lambda: torch.ones(25_000_000)) for _ in range(3)]  # other threads may free memory meanwhile
+    if None in found:
         pytest.skip("this system does not tell how much memory a process has used")
-    assert 80e6 < found < 200e6
+    assert 80e6 < max(found) < 200e6
 
 
 def test_a_small_run_writes_all_its_files_and_says_what_it_measured(tmp_path, capsys):

@@ -29,8 +29,8 @@
 # **You need** notebook 03 (`alpha`, `sigma`, the bridge), the result of 04 (each step costs a KL between two
 # Gaussians), and 02's conditioning of one Gaussian on another.
 #
-# **Time**: about two hours of reading and thinking, without the exercises. On two CPU cores all cells run in under
-# three minutes; one of them trains for a minute. (On a GPU this page has not been timed.)
+# **Time**: about two hours of reading and thinking, without the exercises. Running all cells takes under three
+# minutes on two CPU cores; one cell trains for a minute. (On a GPU this page has not been timed.)
 
 # %% [markdown]
 # Run this first. It only imports; the exercises may use every name in it.
