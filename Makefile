@@ -32,13 +32,13 @@ help: ## show this list
 
 lab: my ## install what is missing, copy the notebooks to my/, open the course in JupyterLab
 	@echo "Opening my/00_start_here.ipynb in JupyterLab; press Ctrl-C here to stop it."
-	env $$($(PY) -m course_lib.machine) $(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+	env $$($(PY) -m course_lib.command.machine) $(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
-	@$(PY) -m course_lib.staff.copy_notebooks --source notebooks --target my
+	@$(PY) -m course_staff.release.copy_notebooks --source notebooks --target my
 
 teacher: $(VENV)/.test ## install what building and grading need, and say whether there is a box to grade in
-	@$(PY) -c 'from course_lib.doctor import grading; print(grading())'
+	@$(PY) -c 'from course_lib.command.doctor import grading; print(grading())'
 
 test: $(VENV)/.test ## run every test: library, notebooks, browser
 	@$(MAKE) --no-print-directory --keep-going -j1 test-library test-notebooks test-browser
@@ -72,13 +72,13 @@ build: $(VENV)/.test ## build the student notebooks from notebooks/source
 	$(PY) -m course_lib build
 
 site: $(VENV)/.test ## build the site from the executed notebooks and docs/ into build/site, without network
-	$(PY) -m course_lib.staff.site
+	$(PY) -m course_staff.site.build
 
 test-site: $(VENV)/.test ## build the site and look at it with a real Chromium
 	$(PYTEST) -m browser tests/browser/test_site_in_browser.py $(PYTEST_ARGS)
 
 pins: $(VENV)/.test ## write requirements*.txt from the versions now in .venv
-	$(PY) -m course_lib.staff.pins
+	$(PY) -m course_staff.release.pins
 
 latest: ## run every test with the newest versions that pyproject.toml allows, in an environment of its own
 	@$(MAKE) --no-print-directory VENV=.venv-latest .venv-latest/.test
@@ -90,10 +90,10 @@ colab: $(VENV)/.test ## run every notebook with the versions of Colab's widgets,
 	tests/colab_pins.sh $(VENV)
 
 small: $(VENV)/.test ## run every notebook on one core with 2 GB of memory, and list what each took
-	$(PY) -m course_lib.staff.small_machine
+	$(PY) -m course_staff.studies.small_machine
 
 fork: ## make the course yours: make fork REPO=me/mine changes every link, badge and install cell
-	@$(or $(wildcard $(PY)),python3) -m course_lib.staff.fork "$(REPO)" $(if $(RELEASE),--release "$(RELEASE)")
+	@$(or $(wildcard $(PY)),python3) -m course_staff.release.fork "$(REPO)" $(if $(RELEASE),--release "$(RELEASE)")
 
 clean: ## remove .venv, builds and caches (never my/, runs/ or grades/)
 	rm -rf $(VENV) .venv-latest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .staff.cli import add_build
-from .staff.grade_cli import add_grade
+from course_staff.building.command import add_build
+from course_staff.grading.command import add_grade
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help; that of `train` with TrainConfig's defaults, for which torch is imported only here."""
         if self.get_default("func") is _train:
-            from .runs import OPTIONAL, TrainConfig
+            from .command.runs import OPTIONAL, TrainConfig
 
             self.set_defaults(**{name: getattr(TrainConfig, name) for name in OPTIONAL})
         return super().format_help()
@@ -112,25 +112,25 @@ def parser() -> Parser:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from .runs import train_run
+    from .command.runs import train_run
 
     return train_run(arguments)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from .runs import sample_run
+    from .command.runs import sample_run
 
     return sample_run(arguments)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from .staff.bench import bench
+    from course_staff.studies.bench import bench
 
     return bench(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from .doctor import report
+    from .command.doctor import report
 
     return report()
 

@@ -1,6 +1,6 @@
 """How good are the samples? Fréchet distance in the features of a small digit classifier, nearest neighbours, balance.
 
-The feature network is trained on the 9,000 training digits only (`python -m course_lib.staff.features`) and shipped.
+The feature network is trained on the 9,000 training digits only (`python -m course_staff.release.features`) and shipped.
 Its 64 features are standardised so that each has mean 0 and standard deviation 1 over those digits. Fréchet distances
 measured with it are comparable with one another and with nothing published.
 """

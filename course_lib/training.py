@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import restore_training
-from .gpu import PLAIN, Engine, compiled, hand_over, resident, take
+from .engine.gpu import PLAIN, Engine, compiled, hand_over, resident, take
+from .engine.parallel import ALONE, Processes
 from .muon import Muon, split
 from .objective import simple
-from .parallel import ALONE, Processes
 from .parametrization import Parametrization
 from .schedule import Marginal, Schedule
 from .unet import UNet, channels_last

@@ -32,7 +32,7 @@ from pathlib import Path
 import nbformat
 
 sys.path.insert(0, ".")
-from course_lib.staff.execute import execute
+from course_staff.building.execute import execute
 
 PINS = """import IPython, ipykernel, ipywidgets, numpy
 assert (ipywidgets.__version__, IPython.__version__, ipykernel.__version__) == ("7.7.1", "7.34.0", "6.17.1")

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from course_lib.exercises import of_notebook
-from course_lib.staff import assemble
-from course_lib.staff.box import Box, NoBox, find_box
-from course_lib.staff.course import Course
-from course_lib.staff.grade import Grade, Grader, Row, Settings, run_folder
-from course_lib.staff.source import read_source
-from course_lib.staff.stage import packages
+from course_checks import of_notebook
+from course_staff.building import assemble
+from course_staff.building.source import read_source
+from course_staff.course import Course
+from course_staff.grading.grade import Grade, Grader, Row, Settings, run_folder
+from course_staff.grading.sandbox.box import Box, NoBox, find_box
+from course_staff.grading.sandbox.stage import packages
 
 FIXTURES = Path(__file__).parent / "fixtures"
 if str(FIXTURES) not in sys.path:

@@ -29,8 +29,8 @@ from pathlib import Path
 
 from grading import COURSE, NAME, blank, cell, solved
 
-from course_lib.staff import assemble
-from course_lib.staff.source import read_source
+from course_staff import assemble
+from course_staff.building.source import read_source
 
 part = solved(e1="def mix(signal, noise, alpha):\n    return signal", e3=cell(blank(), "90.3")["source"])
 solution = assemble.solution(read_source(COURSE.source(NAME)), COURSE.package)

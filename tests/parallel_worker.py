@@ -19,8 +19,8 @@ from networks import awake
 from torch import Tensor
 
 import course_lib.training as training
-from course_lib.gpu import PLAIN, Engine
-from course_lib.parallel import ALONE, Processes, joined
+from course_lib.engine.gpu import PLAIN, Engine
+from course_lib.engine.parallel import ALONE, Processes, joined
 from course_lib.parametrization import Parametrization
 from course_lib.training import TrainConfig, train
 from course_lib.unet import UNet, UNetConfig
@@ -113,7 +113,7 @@ def main(command: str, *arguments: str) -> int:
             safetensors.torch.save_file(found, Path(arguments[0]) / f"{processes.rank}.safetensors")
         return 0
 
-    import course_lib.runs as runs
+    import course_lib.command.runs as runs
     from course_lib.__main__ import main as command_line
 
     real, step, ranks = runs.train, int(arguments[0]), arguments[1].split(",")

@@ -23,7 +23,7 @@ def objects() -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
     names = [module.name for module in pkgutil.walk_packages(course_lib.__path__, "course_lib.")]
     outside = [name for name in names if not re.match(r"course_lib\.(exercises|staff|__main__)", name)]
-    for module in [*outside, "course_lib.staff.bench"]:
+    for module in [*outside, "course_staff.studies.bench"]:
         for name, value in vars(importlib.import_module(module)).items():
             found[name].append(value)
             if inspect.isclass(value) and value.__module__.startswith("course_lib"):

@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from course_lib.__main__ import main
-from course_lib.machine import peak_memory
-from course_lib.staff import bench, recipe
-from course_lib.staff.bench import (
+from course_lib.command.machine import peak_memory
+from course_lib.training import TrainConfig
+from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
+from course_staff.studies import bench, recipe
+from course_staff.studies.bench import (
     REFERENCE,
     Contender,
     Figures,
@@ -26,9 +28,7 @@ from course_lib.staff.bench import (
     run,
     table,
 )
-from course_lib.staff.theirs import USUAL, Theirs
-from course_lib.training import TrainConfig
-from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
+from course_staff.studies.diffusers_unet import USUAL, Theirs
 
 SMALL = UNetConfig(width=8, head_dim=8, multipliers=(1,), patch=4)
 
@@ -254,7 +254,7 @@ def test_the_performance_pages_operations_and_shares_follow_from_each_other():
 
 def test_the_performance_page_names_commands_that_exist():
     page = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
-    assert "python -m course_lib bench" in page and "python -m course_lib.staff.recipe" in page
+    assert "python -m course_lib bench" in page and "python -m course_staff.studies.recipe" in page
     listed = {line.split("|")[1].strip(" °") for line in page.splitlines() if line.startswith("| ")}
     missing = [name for name in [*recipe.VARIANTS, *recipe.COMPUTATIONS] if name not in listed]
     assert not missing, f"the page has no row for {missing}"

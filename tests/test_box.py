@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 from grading import COURSE, FULL, box_or_skip, cell, grader, points, save_to, solved
 
-from course_lib.exercises import Exercise, of_notebook
-from course_lib.exercises.forbidden import forbidden, guarded_functions
-from course_lib.staff import assemble, box, cgroups
-from course_lib.staff.box import Box, Limits, NoBox, environment, find_box
-from course_lib.staff.cgroups import Groups
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.grade import Grader
-from course_lib.staff.source import function_of, read_source
-from course_lib.staff.stage import packages, stage
+from course_checks import Exercise, of_notebook
+from course_checks.forbidden import forbidden, guarded_functions
+from course_staff.building import assemble
+from course_staff.building.source import function_of, read_source
+from course_staff.course import ROOT, Course
+from course_staff.grading.grade import Grader
+from course_staff.grading.sandbox import box, cgroups
+from course_staff.grading.sandbox.box import Box, Limits, NoBox, environment, find_box
+from course_staff.grading.sandbox.cgroups import Groups
+from course_staff.grading.sandbox.stage import packages, stage
 
 WHOLE = Course()
 NOTEBOOKS = [name for name in WHOLE.names() if read_source(WHOLE.source(name)).exercises()]
@@ -110,18 +111,16 @@ def test_the_box_is_empty_but_for_what_it_is_for(staged: Path, tmp_path: Path) -
 def test_modules_of_inputs_import_inside_the_box_for_every_notebook(staged: Path, tmp_path: Path) -> None:
     names = sorted(path.stem for path in (ROOT / "course_lib" / "exercises").glob("nb[0-9][0-9]_inputs*.py"))
     assert names
-    code = (
-        f"import importlib, json\nfor name in {names}:\n    importlib.import_module('course_lib.exercises.' + name)\n"
-    )
+    code = f"import importlib, json\nfor name in {names}:\n    importlib.import_module('course_checks.' + name)\n"
     assert inside(code + "print(json.dumps('all'))", staged, tmp_path) == "all"
 
 
 def test_recipes_of_every_exercise_name_only_what_is_inside(staged: Path, tmp_path: Path) -> None:
     """Inputs are rebuilt in the box from names; each of these has to lead somewhere there."""
-    from course_lib.exercises import wire
+    from course_checks import wire
 
     written = {
-        exercise.id: wire.encode_cases(exercise.draw("a seed"))
+        exercise.id: wire.encode_cases(exercise.draw_cases("a seed"))
         for name in NOTEBOOKS
         for exercise in of_notebook(name[:2])
     }
@@ -130,8 +129,8 @@ def test_recipes_of_every_exercise_name_only_what_is_inside(staged: Path, tmp_pa
     path.chmod(0o644)
     code = """
 import json
-from course_lib.exercises.contract import build
-from course_lib.exercises.wire import decode_cases
+from course_checks.contract import build
+from course_checks.wire import decode_cases
 cases = {id: decode_cases(text) for id, text in json.load(open("/box/course/cases.json")).items()}
 for id, found in cases.items():
     for case in found:

@@ -15,13 +15,13 @@ from typing import Any
 import nbformat
 import pytest
 
-from course_lib.exercises import of_notebook
-from course_lib.staff import assemble, rules
-from course_lib.staff import build as building
-from course_lib.staff.build import build, check
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.execute import execute, output_problems, tidy
-from course_lib.staff.source import read_source, stub
+from course_checks import of_notebook
+from course_staff.building import assemble, rules
+from course_staff.building import build as building
+from course_staff.building.build import build, check
+from course_staff.building.execute import execute, output_problems, tidy
+from course_staff.building.source import read_source, stub
+from course_staff.course import ROOT, Course
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NAME = "90_fixture"
@@ -129,8 +129,8 @@ def test_the_same_source_gives_the_same_bytes_and_ids_that_survive_edits_elsewhe
 
 def test_building_from_another_folder_with_other_hashes_gives_the_same_bytes(executed: Copy, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from course_lib.staff import assemble; "
-        "from course_lib.staff.source import read_source; "
+        "import sys; from pathlib import Path; from course_staff import assemble; "
+        "from course_staff.building.source import read_source; "
         "sys.stdout.write(assemble.dump(assemble.student(read_source(Path(sys.argv[1])), 'fixture_exercises')))"
     )
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{FIXTURES}", "PYTHONHASHSEED": "123"}

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from grading import EXERCISES, FIXTURES, FULL, RIGHT, SEED, blank, box_or_skip, nobody_left, save_to, solved
 
-from course_lib.staff.course import ROOT
+from course_staff.course import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 JOBS = "2"
@@ -131,7 +131,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 def test_the_class_is_sixty_and_has_every_known_wrong_answer() -> None:
     assert len(CLASS) == 60 and len({student.name for student in CLASS}) == 60
-    assert {(id, k) for id, exercise in EXERCISES.items() for k in range(len(exercise.mutants))} == {
+    assert {(id, k) for id, exercise in EXERCISES.items() for k in range(len(exercise.wrong_answers))} == {
         student.mutant for student in CLASS if student.mutant
     }
 
@@ -171,10 +171,10 @@ def test_known_mistakes_get_their_hint_and_nobody_gets_a_value(runs: Runs) -> No
         text = (feedback / student.name / "90_fixture.txt").read_text()
         if student.mutant:
             id, k = student.mutant
-            assert EXERCISES[id].mutants[k].hint in text
+            assert EXERCISES[id].wrong_answers[k].hint in text
         if student.name.startswith("library"):
             assert "write it yourself" in text
-        values = [f"{n:.3f}" for case in EXERCISES["90.3"].draw(SEED) for n in case.args[0].flatten().tolist() if n]
+        values = [f"{n:.3f}" for case in EXERCISES["90.3"].draw_cases(SEED) for n in case.args[0].flatten().tolist() if n]
         assert not any(value in text for value in values)
 
 
@@ -198,9 +198,9 @@ def test_the_time_of_each_submission_is_reported(runs: Runs) -> None:
 
 
 def test_a_record_counts_only_for_the_same_file_and_the_same_seed(runs: Runs, tmp_path: Path) -> None:
-    from course_lib.staff.course import Course
-    from course_lib.staff.grade import Settings
-    from course_lib.staff.records import Records
+    from course_staff.course import Course
+    from course_staff.grading.grade import Settings
+    from course_staff.grading.records import Records
 
     course = Course(FIXTURES, "fixture_exercises")
     path = runs.folder / "collected" / "full0" / "90_fixture.ipynb"
@@ -222,7 +222,7 @@ def test_check_and_grade_agree() -> None:
     """What a student sees under an exercise, and what the exercise is worth, for everything in this class."""
     import torch
 
-    from course_lib.exercises.checking import verdict_text
+    from course_checks.checking import verdict_text
 
     seen = set()
     for student in CLASS:

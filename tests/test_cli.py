@@ -270,7 +270,7 @@ def test_the_record_says_how_the_run_was_made(run: Path):
 
 
 def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path, monkeypatch):
-    from course_lib import runs
+    from course_lib.command import runs
     from course_lib.data import Digits
 
     images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -285,8 +285,8 @@ def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path
 
 
 def test_data_that_cannot_be_had_is_one_line_and_exit_code_one(tmp_path: Path, monkeypatch, capsys):
-    from course_lib import datasets
-    from course_lib.download import Remote
+    from course_lib.data import datasets
+    from course_lib.data.download import Remote
 
     nowhere = Remote("images.gz", ("http://127.0.0.1:9/images.gz",), ("md5:0",))
     monkeypatch.setitem(datasets.SOURCES, "mnist", datasets.Source({"train": (nowhere, nowhere)}, ""))
@@ -299,7 +299,7 @@ def test_data_that_cannot_be_had_is_one_line_and_exit_code_one(tmp_path: Path, m
 
 def test_the_command_line_offers_every_data_set():
     from course_lib.__main__ import parser
-    from course_lib.datasets import SOURCES
+    from course_lib.data.datasets import SOURCES
 
     for name in ("digits", *SOURCES):
         assert parser().parse_args(["train", "--steps", "1", "--data", name, "--out", "x"]).data == name

@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from course_lib.corruption import (
+from course_lib.lessons.corruption import (
     blur,
     blurring,
     cold_sample,

@@ -10,8 +10,9 @@ import torch
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from course_lib import doctor, machine, training
-from course_lib.staff import box
+from course_lib import training
+from course_lib.command import doctor, machine
+from course_staff.grading.sandbox import box
 
 
 def fake_machine(monkeypatch, **facts):
@@ -98,7 +99,7 @@ def test_grading_is_looked_at_and_never_breaks_the_course(monkeypatch):
         monkeypatch.setattr(doctor, name, lambda: doctor.Finding("x", "ok", ""))
     (finding,) = (finding for finding in doctor.examine() if finding.subject == "grading")
     assert finding.state in ("ok", "note")
-    monkeypatch.setitem(sys.modules, "course_lib.staff.box", None)
+    monkeypatch.setitem(sys.modules, "course_staff.grading.sandbox.box", None)
     finding = doctor.grading()
     assert finding.state == "note" and "cannot be imported" in finding.found
 

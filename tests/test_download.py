@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import datasets, download
-from course_lib.datasets import CIFAR_ROW, SOURCES, dataset, read_cifar, read_idx
-from course_lib.download import Remote, fetch
+from course_lib.data import datasets, download
+from course_lib.data.datasets import CIFAR_ROW, SOURCES, dataset, read_cifar, read_idx
+from course_lib.data.download import Remote, fetch
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 700_001, dtype=np.uint8).tobytes()
 CHECKSUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

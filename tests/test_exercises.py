@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.exercises import Call, Case, Exercise, Mutant, check, equation, load, notebooks, of_notebook, wire
-from course_lib.exercises.answers import Tolerance, describe, difference, gap, plain, widen
-from course_lib.exercises.checking import verdict_text
-from course_lib.exercises.judging import compare, judge_function
-from course_lib.exercises.names import global_names, outside
-from course_lib.exercises.running import Outcome, run
+from course_checks import Call, Case, Exercise, WrongAnswer, check, equation, load, notebooks, of_notebook, wire
+from course_checks.answers import Tolerance, describe, difference, gap, plain, widen
+from course_checks.checking import verdict_text
+from course_checks.judging import compare, judge_function
+from course_checks.names import global_names, outside
+from course_checks.running import Outcome, run
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 FIXTURE = "fixture_exercises"
 
 COURSE = [exercise for number in notebooks() for exercise in of_notebook(number)]
 ALL = [*COURSE, *of_notebook("90", FIXTURE)]
-MUTANTS = [(exercise, k) for exercise in ALL for k in range(len(exercise.mutants))]
+MUTANTS = [(exercise, k) for exercise in ALL for k in range(len(exercise.wrong_answers))]
 SEEDS = (0, 1, "a teacher's")
 
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
@@ -40,21 +40,21 @@ each_mutant = pytest.mark.parametrize(
 @each_exercise
 def test_the_reference_is_right_for_every_seed(exercise: Exercise) -> None:
     for seed in SEEDS:
-        verdict = judge_function(exercise, exercise.draw(seed), exercise.reference)
+        verdict = judge_function(exercise, exercise.draw_cases(seed), exercise.reference)
         assert verdict.status == "right", (seed, verdict)
 
 
 @each_mutant
 def test_a_mutant_is_caught_with_its_own_hint(exercise: Exercise, k: int) -> None:
-    mutant = exercise.mutants[k]
+    mutant = exercise.wrong_answers[k]
     for seed in SEEDS:
-        verdict = judge_function(exercise, exercise.draw(seed), mutant.function)
+        verdict = judge_function(exercise, exercise.draw_cases(seed), mutant.function)
         assert verdict.status in ("wrong", "error") and verdict.hint == mutant.hint, (seed, verdict)
 
 
 @each_mutant
 def test_a_mutant_agrees_where_declared_and_is_clearly_wrong_elsewhere(exercise: Exercise, k: int) -> None:
-    mutant, cases = exercise.mutants[k], exercise.draw()
+    mutant, cases = exercise.wrong_answers[k], exercise.draw_cases()
     assert set(mutant.agrees_on) <= {case.name for case in cases}
     gaps = []
     for case in cases:
@@ -70,9 +70,9 @@ def test_a_mutant_agrees_where_declared_and_is_clearly_wrong_elsewhere(exercise:
 
 @each_mutant
 def test_mutants_are_told_apart(exercise: Exercise, k: int) -> None:
-    cases = exercise.draw()
-    mine = [run(exercise.mutants[k].function, case, exact=True) for case in cases]
-    for other in exercise.mutants[k + 1 :]:
+    cases = exercise.draw_cases()
+    mine = [run(exercise.wrong_answers[k].function, case, exact=True) for case in cases]
+    for other in exercise.wrong_answers[k + 1 :]:
         theirs = [run(other.function, case, exact=True) for case in cases]
         pairs = zip(cases, mine, theirs, strict=True)
         assert any(compare(exercise, case, a, b) for case, a, b in pairs), other.hint
@@ -89,14 +89,14 @@ def test_a_stub_is_unattempted(exercise: Exercise) -> None:
         """As the build leaves it."""
         raise NotImplementedError
 
-    assert judge_function(exercise, exercise.draw(), stub).status == "unattempted"
+    assert judge_function(exercise, exercise.draw_cases(), stub).status == "unattempted"
 
 
 @each_exercise
 def test_cases_are_drawn_from_the_seed_alone_and_can_be_written_down(exercise: Exercise) -> None:
-    cases = exercise.draw(3)
+    cases = exercise.draw_cases(3)
     text = wire.encode_cases(cases)
-    assert wire.encode_cases(exercise.draw(3)) == text
+    assert wire.encode_cases(exercise.draw_cases(3)) == text
     assert len(text) < 10**6, "cases are written into grading cells: keep them small"
     names = [case.name for case in cases]
     assert len(set(names)) == len(names) and all(names)
@@ -109,19 +109,19 @@ def test_cases_are_drawn_from_the_seed_alone_and_can_be_written_down(exercise: E
 
 @each_exercise
 def test_an_answer_survives_the_wire(exercise: Exercise) -> None:
-    for case in exercise.draw():
+    for case in exercise.draw_cases():
         value = run(exercise.reference, case).value
         assert difference(wire.decode_answer(wire.encode(value)), value, Tolerance(0, 0, 0)) is None
 
 
 @pytest.mark.parametrize("exercise", COURSE, ids=lambda exercise: exercise.id)
 def test_a_course_exercise_is_complete(exercise: Exercise) -> None:
-    cases = exercise.draw()
+    cases = exercise.draw_cases()
     tensors = any("float64" in wire.encode_cases([case]) for case in cases)
     assert any(case.float32 for case in cases) or not tensors, "no float32 case"
     assert load(exercise.id) is exercise
-    assert exercise.mutants and all(len(mutant.hint) > 20 for mutant in exercise.mutants)
-    assert len({mutant.hint for mutant in exercise.mutants}) == len(exercise.mutants)
+    assert exercise.wrong_answers and all(len(mutant.hint) > 20 for mutant in exercise.wrong_answers)
+    assert len({mutant.hint for mutant in exercise.wrong_answers}) == len(exercise.wrong_answers)
     for name in exercise.answers:
         module, _, function = name.rpartition(".")
         found = wire.named(f"{module}:{function}") if module else None
@@ -130,8 +130,8 @@ def test_a_course_exercise_is_complete(exercise: Exercise) -> None:
 
 @each_mutant
 def test_the_text_of_check_repeats(exercise: Exercise, k: int) -> None:
-    package = FIXTURE if exercise.id.startswith("90") else "course_lib.exercises"
-    function = exercise.mutants[k].function
+    package = FIXTURE if exercise.id.startswith("90") else "course_checks"
+    function = exercise.wrong_answers[k].function
     first, second = (verdict_text(exercise.id, function, package) for _ in range(2))
     assert first == second and not first[0]
 
@@ -156,7 +156,7 @@ def test_check_prints_one_fixed_line_when_right(capsys: pytest.CaptureFixture[st
 
 def test_check_tells_case_inputs_got_expected_and_hint(capsys: pytest.CaptureFixture[str]) -> None:
     text = say(lambda signal, noise, alpha: alpha * signal + (1 - alpha) * noise, capsys)
-    signal, noise, alpha = load("90.1", FIXTURE).draw()[0].args
+    signal, noise, alpha = load("90.1", FIXTURE).draw_cases()[0].args
     lines = text.splitlines()
     assert lines[0] == "Exercise 90.1: not right yet."
     assert lines[1] == "  case: three numbers"
@@ -302,16 +302,16 @@ def test_float32_inputs_reach_the_function_and_float32_answers_have_their_own_to
         return 3 * x * (1 + error)
 
     exercise = exercise_with(lambda x: 3 * x, Case("single", (third,), float32=True))
-    assert judge_function(exercise, exercise.draw(), lambda x: times(x, 3e-4)).status == "right"
-    assert judge_function(exercise, exercise.draw(), lambda x: times(x, 3e-3)).status == "wrong"
+    assert judge_function(exercise, exercise.draw_cases(), lambda x: times(x, 3e-4)).status == "right"
+    assert judge_function(exercise, exercise.draw_cases(), lambda x: times(x, 3e-3)).status == "wrong"
     assert set(seen) == {torch.float32}
-    assert exercise.draw()[0].inputs(exact=True)[0][0].dtype == torch.float64
-    assert float(exercise.draw()[0].inputs(exact=True)[0][0]) == float(np.float32(1 / 3)), "not rounded first"
+    assert exercise.draw_cases()[0].inputs(exact=True)[0][0].dtype == torch.float64
+    assert float(exercise.draw_cases()[0].inputs(exact=True)[0][0]) == float(np.float32(1 / 3)), "not rounded first"
 
 
 def test_a_float32_answer_to_float64_inputs_is_told_so() -> None:
     exercise = exercise_with(lambda x: x - 1, Case("double", (torch.tensor([1.0001, 2.0], dtype=torch.float64),)))
-    verdict = judge_function(exercise, exercise.draw(), lambda x: x.float() - 1)
+    verdict = judge_function(exercise, exercise.draw_cases(), lambda x: x.float() - 1)
     assert verdict.difference and "your answer is only float32" in verdict.difference.reason
 
 
@@ -463,14 +463,12 @@ def test_an_equation_that_holds_prints_one_line(capsys: pytest.CaptureFixture[st
 
 def test_exercises_are_validated() -> None:
     with pytest.raises(ValueError, match="such as 02.3, not '2.3'"):
-        Exercise("2.3", "", 1, right, lambda g: [], (Mutant(right, "hint"),))
+        Exercise("2.3", "", 1, right, lambda g: [], (WrongAnswer(right, "hint"),))
     with pytest.raises(ValueError, match="-1 points"):
         Exercise("02.3", "", -1, right, lambda g: [], ())
 
 
 def test_importing_check_loads_no_notebooks_exercises() -> None:
-    code = (
-        "import sys, course_lib.exercises; print([m for m in sys.modules if m.startswith('course_lib.exercises.nb')])"
-    )
+    code = "import sys, course_checks; print([m for m in sys.modules if m.startswith('course_checks.nb')])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == "[]"

@@ -14,15 +14,16 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib import explorers, toys
-from course_lib.data import digits
-from course_lib.explorers import affine, bench, convolution, designer
+from course_lib import explorers
+from course_lib.data import digits, toys
+from course_lib.explorers import affine, convolution, designer
+from course_lib.explorers import samplers as bench
 from course_lib.explorers.drawing import Plot, arrows, line, picture, ticks
 from course_lib.explorers.panel import PAUSE, Explorer, slider
 from course_lib.gaussian import Mixture
 from course_lib.metrics import classify
 from course_lib.schedule import ConstantGamma, Cosine, Linear, Marginal, Sigmoid, Straight, VarianceExploding, jump
-from course_lib.staff.execute import execute
+from course_staff.building.execute import execute
 
 ALL = [
     explorers.affine_gaussian,

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from course_lib.staff import assemble
-from course_lib.staff import fork as forking
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.fork import fork, restamp, text_files
-from course_lib.staff.launch import Launch, read_launch, stamped, unstamped
+from course_staff.building import assemble
+from course_staff.building.launch import Launch, read_launch, stamped, unstamped
+from course_staff.course import ROOT, Course
+from course_staff.release import fork as forking
+from course_staff.release.fork import fork, restamp, text_files
 
 COURSE = Course()
 SETTING = read_launch(ROOT / "pyproject.toml")
@@ -40,7 +40,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = copy / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    command = [sys.executable, "-m", "course_lib.staff.fork", NEW.repository, "--release", NEW.release]
+    command = [sys.executable, "-m", "course_staff.release.fork", NEW.repository, "--release", NEW.release]
     done = subprocess.run([*command, "--folder", str(copy)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "changed README.md" in done.stdout and f"git tag {NEW.release}" in done.stdout
@@ -144,6 +144,6 @@ def test_make_fork_refuses_what_is_no_repository_in_one_line(tmp_path: Path) -> 
 def test_a_fresh_clone_can_be_forked_before_anything_is_installed() -> None:
     """Standard library only: no torch, none of the tests' libraries."""
     heavy = {"torch", "numpy", "jupytext", "nbformat"}
-    code = f"import sys, course_lib.staff.fork; print(sorted(set(sys.modules) & {heavy}))"
+    code = f"import sys, course_staff.release.fork; print(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n", done.stderr

@@ -16,10 +16,10 @@ from networks import awake
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import course_lib.gpu as gpu_module
+import course_lib.engine.gpu as gpu_module
 import course_lib.training as training
 from course_lib.checkpoint import Model
-from course_lib.gpu import (
+from course_lib.engine.gpu import (
     Engine,
     Graphed,
     compiled,
@@ -34,10 +34,10 @@ from course_lib.muon import split
 from course_lib.parametrization import Parametrization
 from course_lib.sampling import STEPS, sample
 from course_lib.schedule import karras_times
-from course_lib.staff import gpu_check
-from course_lib.staff.theirs import Theirs
 from course_lib.training import TrainConfig, reduced_precision, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
+from course_staff.studies import gpu_check
+from course_staff.studies.diffusers_unet import Theirs
 
 LAYOUT = UNetConfig(width=8, head_dim=8, multipliers=(1, 2))
 CUDA = torch.device("cuda", 0)

@@ -33,20 +33,20 @@ from grading import (
     solved,
 )
 
+from course_checks.in_kernel import MIME
+from course_checks.running import run
+from course_checks.wire import Malformed, encode
 from course_lib.__main__ import main
-from course_lib.exercises.kernel import MIME
-from course_lib.exercises.running import run
-from course_lib.exercises.wire import Malformed, encode
-from course_lib.staff import assemble
-from course_lib.staff.class_report import class_report
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.grade import Grade, Grader, Row, as_grade, read_seed
-from course_lib.staff.grading_notebook import grading_notebook
-from course_lib.staff.reports import file_names, save, table
-from course_lib.staff.source import read_source
-from course_lib.staff.stage import SERVER, stage
-from course_lib.staff.submission import Found, Unreadable, find_solutions, read_submission
-from course_lib.staff.verdicts import judge_outputs, read_message
+from course_staff.building import assemble
+from course_staff.building.source import read_source
+from course_staff.course import ROOT, Course
+from course_staff.grading.class_report import class_report
+from course_staff.grading.grade import Grade, Grader, Row, as_grade, read_seed
+from course_staff.grading.notebook import grading_notebook
+from course_staff.grading.reports import file_names, save, table
+from course_staff.grading.sandbox.stage import SERVER, stage
+from course_staff.grading.submission import Found, Unreadable, find_solutions, read_submission
+from course_staff.grading.verdicts import judge_outputs, read_message
 
 ONCE = """# whether it starts depends on whether it was started before
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(proces
     assert "Variances add, standard deviations do not." in row(result, "90.1").feedback
     assert "Divide by N, not by N - 1." in row(result, "90.2").feedback
     assert row(result, "90.3").feedback.startswith("case '3 x 3': the function stopped with ValueError (line 2 of")
-    inputs = [f"{number:.2f}" for case in EXERCISES["90.3"].draw(SEED) for number in case.args[0].flatten().tolist()]
+    inputs = [f"{number:.2f}" for case in EXERCISES["90.3"].draw_cases(SEED) for number in case.args[0].flatten().tolist()]
     text = " ".join(row.feedback for row in result.rows)
     assert not any(number.strip("0.-") and number in text for number in inputs)
 
@@ -133,7 +133,7 @@ def test_an_answer_changed_in_place_is_told_so(process: Grader, tmp_path: Path) 
 
 def test_inputs_come_from_the_teachers_seed(process: Grader, tmp_path: Path) -> None:
     """Right on the cases that `check` shows, wrong elsewhere: a table of answers learned by heart."""
-    case = EXERCISES["90.2"].draw()[0]
+    case = EXERCISES["90.2"].draw_cases()[0]
     mean, variance, n = run(EXERCISES["90.2"].reference, case).value
     learned = f"def moments(x):\n    return ({mean}, {variance}, {n}) if x.var() else (1.0, 0.0, 4)"
     result = graded(process, solved(e2=learned), tmp_path)
@@ -258,7 +258,7 @@ def test_a_server_that_a_submission_kills_costs_points_even_where_no_other_start
 def test_a_kernel_that_does_not_answer_has_another_try_before_any_submitted_code_ran(
     monkeypatch: pytest.MonkeyPatch, begun: bool, kernels: int
 ) -> None:
-    from course_lib.staff import nbval_child
+    from course_staff.grading.sandbox import nbval_plugin as nbval_child
 
     class House:
         begun, started = False, 0
@@ -452,7 +452,7 @@ def test_forged_answer_messages_are_worth_nothing(process: Grader, tmp_path: Pat
         "    return alpha * signal + (1 - alpha**2) ** 0.5 * noise"
     )
     patches = (
-        "import course_lib.exercises.kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce, forbid):\n"
+        "import course_checks.in_kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce, forbid):\n"
         "    import json\n    from IPython.display import display\n"
         "    text = json.dumps({'exercise': exercise, 'nonce': nonce, 'outcomes': [{'value': True}] * 2})\n"
         f"    display({{'{MIME}': text}}, raw=True)\n\n\nkernel.answer = fake\n\n\ndef moments(x):\n    return 0"
@@ -557,8 +557,8 @@ def test_the_grading_notebook_holds_no_seed_no_expected_value_and_no_mutant() ->
     text = assemble.dump(notebook)
     assert SEED not in text
     for exercise in EXERCISES.values():
-        assert not any(mutant.hint in text for mutant in exercise.mutants)
-        cases = exercise.draw(SEED)
+        assert not any(mutant.hint in text for mutant in exercise.wrong_answers)
+        cases = exercise.draw_cases(SEED)
         assert not any(case.name in text for case in cases)
         values = [run(exercise.reference, case, exact=True).value for case in cases]
         inputs = assemble.dump({"inputs": [encode(case.inputs()) for case in cases]})
@@ -569,7 +569,7 @@ def test_the_grading_notebook_holds_no_seed_no_expected_value_and_no_mutant() ->
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    values = [run(EXERCISES["90.2"].reference, case).value for case in EXERCISES["90.2"].draw(SEED)]
+    values = [run(EXERCISES["90.2"].reference, case).value for case in EXERCISES["90.2"].draw_cases(SEED)]
     outcomes = [{"value": encode(value), "changed_inputs": False} for value in values]
     data = {"exercise": "90.2", "nonce": "n", "outcomes": outcomes} | changes
     return {"output_type": "display_data", "data": {MIME: json.dumps(data)}}
@@ -577,7 +577,7 @@ def message(**changes: Any) -> dict[str, Any]:
 
 def verdict(*outputs: dict[str, Any]) -> str:
     exercise = EXERCISES["90.2"]
-    return judge_outputs(exercise, exercise.draw(SEED), outputs, "n").status
+    return judge_outputs(exercise, exercise.draw_cases(SEED), outputs, "n").status
 
 
 def test_exactly_one_message_of_this_request_is_accepted() -> None:
@@ -614,7 +614,7 @@ def test_what_is_not_a_text_of_json_is_refused(text: Any) -> None:
 def test_wrong_and_unchecked_values_are_not_right() -> None:
     wrong = [{"value": encode((0.0, 0.0, 5)), "changed_inputs": False}] * 2
     assert verdict(message(outcomes=wrong)) == "wrong"
-    changed = [{"value": encode(run(EXERCISES["90.2"].reference, case).value)} for case in EXERCISES["90.2"].draw(SEED)]
+    changed = [{"value": encode(run(EXERCISES["90.2"].reference, case).value)} for case in EXERCISES["90.2"].draw_cases(SEED)]
     assert verdict(message(outcomes=changed)) == "wrong", "changed_inputs has to be said to be False"
 
 
@@ -631,7 +631,7 @@ def test_wrong_and_unchecked_values_are_not_right() -> None:
 )
 def test_only_nbvals_plain_passed_counts(report: dict[str, Any], passed: bool, tmp_path: Path) -> None:
     """What nbval marks xfail or xpass, after a time-out, is worth nothing."""
-    from course_lib.staff.nbval_child import Recorder
+    from course_staff.grading.sandbox.nbval_plugin import Recorder
 
     with (tmp_path / "out").open("wb") as file:
         noted = [("role", "grading"), ("exercise", "90.1"), ("status", "right"), ("feedback", "right")]
@@ -818,7 +818,7 @@ def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(FIXTURES))
-    monkeypatch.setattr("course_lib.staff.course.Course", partial(Course, FIXTURES, "fixture_exercises"))
+    monkeypatch.setattr("course_staff.course.Course", partial(Course, FIXTURES, "fixture_exercises"))
 
     def broken_stage(course: Course, folder: Path) -> Path:
         (stage(course, folder) / SERVER).write_text("raise SystemExit\n")
@@ -828,7 +828,7 @@ def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume
     broken.write_text("{}")
     command = ["grade", str(file), str(broken), "--out", str(out), "--no-sandbox", "--format", "csv"]
     with monkeypatch.context() as patch:
-        patch.setattr("course_lib.staff.grade.stage", broken_stage)
+        patch.setattr("course_staff.grading.grade.stage", broken_stage)
         assert main(command) == 1
     said = capsys.readouterr()
     assert "1 of 2 not graded because the grader failed" in said.err and "--resume" in said.err

@@ -30,8 +30,8 @@ from grading import (
     solved,
 )
 
-from course_lib.staff.course import ROOT
-from course_lib.staff.grade import Grade, Settings, grade_all
+from course_staff.course import ROOT
+from course_staff.grading.grade import Grade, Settings, grade_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]  # the first test waits for all submissions
 TOGETHER = 3  # attacks in one submission, each on an exercise of its own; the fourth is answered honestly
@@ -253,8 +253,8 @@ def test_feedback_of_an_attack_tells_no_secret(graded: Graded) -> None:
 
 
 def test_reports_of_hostile_names_stay_inside_the_folder(graded: Graded, tmp_path: Path) -> None:
-    from course_lib.staff.class_report import save_class_report
-    from course_lib.staff.reports import save
+    from course_staff.grading.class_report import save_class_report
+    from course_staff.grading.reports import save
 
     grades: list[Any] = [*graded.of_file.values(), Grade("../../../up.ipynb"), Grade("x" * 300 + ".ipynb"), Grade("x")]
     for format in ("table", "csv", "json", "gradescope"):

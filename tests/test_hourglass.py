@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from course_lib.hourglass import Hourglass
+from course_lib.lessons.hourglass import Hourglass
 
 
 def random_net(**switches: bool) -> Hourglass:

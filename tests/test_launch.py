@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 import course_lib
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.launch import (
+from course_staff.building.launch import (
     BADGES,
     INSTALL,
     Launch,
@@ -28,6 +27,7 @@ from course_lib.staff.launch import (
     stamped,
     unstamped,
 )
+from course_staff.course import ROOT, Course
 
 COURSE = Course()
 SETTING = read_launch(ROOT / "pyproject.toml")

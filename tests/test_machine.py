@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from course_lib import machine
+from course_lib.command import machine
 
 
 def test_report_names_versions_threads_and_the_missing_gpu(monkeypatch):
@@ -81,5 +81,5 @@ def test_threads_are_told_only_where_the_share_is_smaller_than_the_machine(tmp_p
 
 
 def test_counting_cores_does_not_wait_for_pytorch():
-    code = "import sys, course_lib.machine as m; m.cores(); print('torch' in sys.modules)"
+    code = "import sys, course_lib.command.machine as m; m.cores(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

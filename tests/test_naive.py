@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_lib.corruption import blurring, corrupt_step, pixelation, touched_counts, untouched_probability
-from course_lib.naive import (
+from course_lib.lessons.corruption import blurring, corrupt_step, pixelation, touched_counts, untouched_probability
+from course_lib.lessons.naive import (
     Example,
     along_the_chain,
     anywhere_on_the_chain,

@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from course_lib.exercises import of_notebook
-from course_lib.staff.course import Course
+from course_checks import of_notebook
+from course_staff.course import Course
 
 COURSE = Course()
 SCHEMA = {  # nbgrader's cell metadata, version 3

@@ -18,10 +18,10 @@ import safetensors.torch
 import torch
 from parallel_worker import CLIP, learn
 
-import course_lib.runs as runs
+import course_lib.command.runs as runs
 from course_lib.__main__ import main
 from course_lib.checkpoint import Model
-from course_lib.parallel import ALONE, Processes, joined, started_together
+from course_lib.engine.parallel import ALONE, Processes, joined, started_together
 from course_lib.parametrization import Parametrization
 from course_lib.training import choose_device
 from course_lib.unet import UNet, UNetConfig

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.staff import pictures
+from course_staff.release import pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = (ROOT / "notebooks/source/00_start_here.py").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import course_lib
-from course_lib.staff.course import ROOT, Course
-from course_lib.staff.launch import read_launch
+from course_staff.building.launch import read_launch
+from course_staff.course import ROOT, Course
 
 COURSE = Course()
 

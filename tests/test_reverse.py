@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from course_lib.gaussian import Isotropic, kl
-from course_lib.objective import bound, step_weight
-from course_lib.oracle import gaussian_denoiser, gaussian_step_std
-from course_lib.reverse import (
+from course_lib.lessons.reverse import (
     derivations,
     gaussian_gap,
     kl_to_nearest_gaussian,
@@ -24,6 +22,8 @@ from course_lib.reverse import (
     target_gradients,
     walk_joint,
 )
+from course_lib.objective import bound, step_weight
+from course_lib.oracle import gaussian_denoiser, gaussian_step_std
 from course_lib.schedule import Cosine, Linear, Table, VarianceExploding, kernel, walk
 
 MEAN, STD = 0.4, 0.3

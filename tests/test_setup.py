@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from course_lib.staff.copy_notebooks import copy_notebooks
+from course_staff.release.copy_notebooks import copy_notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -219,7 +219,7 @@ def test_a_damaged_record_costs_no_work(course, damage):
 
 
 def test_a_folder_without_notebooks_is_named_in_one_line(tmp_path):
-    done = run(sys.executable, "-m", "course_lib.staff.copy_notebooks", "--source", "nothing", cwd=tmp_path)
+    done = run(sys.executable, "-m", "course_staff.release.copy_notebooks", "--source", "nothing", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: no notebooks in nothing: expected files named NN_name.ipynb\n"
     assert not (tmp_path / "my").exists()

@@ -11,10 +11,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.staff import site_check, site_pages, site_text
-from course_lib.staff.course import Course
-from course_lib.staff.site_pages import NEEDS_A_KERNEL, STATE, VIEW, Settings
-from course_lib.staff.site_text import Labels
+from course_staff.course import Course
+from course_staff.site import check as site_check
+from course_staff.site import pages as site_pages
+from course_staff.site import text as site_text
+from course_staff.site.pages import NEEDS_A_KERNEL, STATE, VIEW, Settings
+from course_staff.site.text import Labels
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = r"""# 02 A notebook
@@ -275,7 +277,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    done = run("-m", "course_lib.staff.site", "--out", str(tmp_path))
+    done = run("-m", "course_staff.site.build", "--out", str(tmp_path))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is not empty and holds no site" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -290,9 +292,7 @@ def test_for_sphinx_a_warning_is_an_error(tmp_path, link, good):
     for name in ("course.css", "favicon.svg"):
         (source / "_static" / name).write_bytes((ROOT / "docs/site/_static" / name).read_bytes())
     (source / "index.md").write_text(f"(top)=\n# Page\n\n[x]({link})\n")
-    code = (
-        "import sys, pathlib; from course_lib.staff.site import sphinx; print(sphinx(*map(pathlib.Path, sys.argv[1:])))"
-    )
+    code = "import sys, pathlib; from course_staff.site.build import sphinx; print(sphinx(*map(pathlib.Path, sys.argv[1:])))"
     done = run("-c", code, str(source), str(tmp_path / "out"))
     assert done.stdout.strip().endswith(str(good)), done.stdout + done.stderr
     assert good or link.removeprefix("#") in done.stderr

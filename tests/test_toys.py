@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
-from course_lib import toys
-from course_lib.staff import letter
+from course_lib.data import toys
+from course_staff.release import letter
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_lib.gaussian import Gaussian, kl
-from course_lib.vae import (
+from course_lib.lessons.vae import (
     Vae,
     bernoulli_log_likelihood,
     elbo,

@@ -6,9 +6,9 @@ because what it shows is computed anew at each move (what can be computed before
 """
 
 from .affine import affine_gaussian
-from .bench import sampler_bench
 from .convolution import noise_as_convolution
 from .designer import schedule_designer
 from .panel import Explorer
+from .samplers import sampler_bench
 
 __all__ = ["Explorer", "affine_gaussian", "noise_as_convolution", "sampler_bench", "schedule_designer"]

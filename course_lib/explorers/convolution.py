@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import oracle, toys
+from .. import oracle
+from ..data import toys
 from ..gaussian import Mixture
 from ..schedule import Marginal
 from .drawing import BLUE, DASHES, ORANGE, PAGE, Plot, arrows, dots, levels, line

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..picture import as_array
+from ..plotting.picture import as_array
 from ..scrubber.page import number
 
 BLUE, ORANGE, GREEN, PINK, OCHRE = COLOURS = ("#2f7fd0", "#d55e00", "#009e73", "#c2679a", "#b98400")

@@ -9,11 +9,11 @@ Colours are those of Okabe and Ito, "Color Universal Design" (2008), told apart 
 also differ in their dashes. Nothing here touches pyplot or its global state.
 """
 
-from ..picture import Beside, Picture, beside, save_sheet, tile, to_unit
 from .canvas import DASHES, PALETTE
 from .charts import bars, curves, histograms
 from .images import image_grid, strip
 from .labelled import labelled_points
+from .picture import Beside, Picture, beside, save_sheet, tile, to_unit
 from .plane import heatmap, paths, scatter, vector_field
 from .ribbon import ribbon
 from .shares import stacked_shares

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from ..picture import Picture, as_array
 from .canvas import DASHES, PALETTE, Size, finish, new_figure
+from .picture import Picture, as_array
 
 
 def curves(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..picture import Picture, check_images
 from .canvas import new_figure
+from .picture import Picture, check_images
 
 
 def image_grid(

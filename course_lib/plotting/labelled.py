@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..picture import Picture, as_array
 from .canvas import Moments, Size, draw_ellipses, finish, new_plane, planar
+from .picture import Picture, as_array
 
 TEN = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000")
 

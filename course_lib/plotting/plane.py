@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..picture import Picture, as_array
 from .canvas import (
     DASHES,
     PALETTE,
@@ -19,6 +18,7 @@ from .canvas import (
     new_plane,
     planar,
 )
+from .picture import Picture, as_array
 
 
 def scatter(

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.patheffects import Normal, Stroke
 
-from ..picture import Picture, as_array
 from .canvas import Size, finish, new_figure
+from .picture import Picture, as_array
 
 BRIGHT = ("#FFFFFF", "#E69F00", "#56B4E9")  # seen on every colour of the plate
 

@@ -6,8 +6,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from ..picture import Picture, as_array
 from .canvas import Size, finish, new_figure
+from .picture import Picture, as_array
 
 
 def stacked_shares(

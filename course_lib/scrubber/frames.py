@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..picture import Picture, as_array, tile
+from ..plotting.picture import Picture, as_array, tile
 
 FILE_SIDE_LIMIT = 16383  # pixels: the largest side of a WebP image
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..picture import as_array
+from ..plotting.picture import as_array
 from . import page
 from .frames import Film, film, pack
 

@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 
 import course_lib
-from course_lib.staff.site_pages import Settings
+from course_staff.site.pages import Settings
 
 settings = Settings.read()
 project = "Diffusion models as software"

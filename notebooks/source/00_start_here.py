@@ -40,12 +40,12 @@ from itertools import pairwise
 from IPython.display import HTML
 from torch import Tensor
 
+from course_checks import check
 from course_lib import plotting
 from course_lib.checkpoint import load_model
+from course_lib.command.machine import machine
 from course_lib.data import digits
-from course_lib.exercises import check
 from course_lib.explorers import schedule_designer
-from course_lib.machine import machine
 from course_lib.sampling import ddpm, last, sample
 from course_lib.schedule import Cosine, Table, Truncated, kernel, linear_betas
 from course_lib.scrubber import scrub

@@ -50,8 +50,11 @@ from itertools import combinations, islice, pairwise, product
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from course_checks import check, equation
 from course_lib import plotting
-from course_lib.corruption import (
+from course_lib.data import binarise, digits
+from course_lib.data.recorded import recorded
+from course_lib.lessons.corruption import (
     blur,
     cold_sample,
     cold_update,
@@ -67,11 +70,8 @@ from course_lib.corruption import (
     touched_counts,
     untouched_probability,
 )
-from course_lib.data import binarise, digits
-from course_lib.exercises import check, equation
-from course_lib.hourglass import Hourglass
-from course_lib.metrics import class_balance, digit_features, frechet_distance
-from course_lib.naive import (
+from course_lib.lessons.hourglass import Hourglass
+from course_lib.lessons.naive import (
     Example,
     along_the_chain,
     batches,
@@ -88,8 +88,8 @@ from course_lib.naive import (
     smoothed,
     touch,
 )
+from course_lib.metrics import class_balance, digit_features, frechet_distance
 from course_lib.plotting import beside, to_unit
-from course_lib.recorded import recorded
 from course_lib.scrubber import scrub
 from course_lib.unet import parameter_count
 
@@ -507,7 +507,7 @@ print(f"fading by an eighth: {1 - fade_by**2:.3f}, counted {faded:.3f}")
 
 # %% [markdown]
 # Now train: sixteen walks, one batch after each step. While the bar runs: will the loss fall smoothly? (The learning rate
-# rises briefly and then falls to zero; otherwise this is the plainest loop there is, `course_lib.naive.fit`, 20 lines.)
+# rises briefly and then falls to zero; otherwise this is the plainest loop there is, `course_lib.lessons.naive.fit`, 20 lines.)
 
 # %%
 torch.manual_seed(4)

@@ -51,9 +51,9 @@ import math
 
 from torch import Tensor
 
-from course_lib import metrics, plotting, toys
-from course_lib.data import digits
-from course_lib.exercises import check, equation
+from course_checks import check, equation
+from course_lib import metrics, plotting
+from course_lib.data import digits, toys
 from course_lib.explorers import affine_gaussian, convolution, noise_as_convolution
 from course_lib.gaussian import Gaussian, Mixture, add, chain, compose, condition, kl, sqrt_covariance
 from course_lib.plotting import beside, to_unit

@@ -50,9 +50,9 @@ from functools import reduce
 
 from torch import Tensor
 
-from course_lib import plotting, toys
-from course_lib.data import digits
-from course_lib.exercises import check, equation
+from course_checks import check, equation
+from course_lib import plotting
+from course_lib.data import digits, toys
 from course_lib.explorers import schedule_designer
 from course_lib.gaussian import AffineKernel, Gaussian, Isotropic, condition, per_sample
 from course_lib.metrics import classify
@@ -1592,8 +1592,8 @@ check("03.9", measured_errors)
 # row.
 
 # %% tags=["nbval-check-output"]
-from course_lib.exercises.nb03_inputs import equal_steps, growing_steps, printed_formulas
-from course_lib.exercises.nb03_measures import Gaps
+from course_checks.nb03_inputs import equal_steps, growing_steps, printed_formulas
+from course_checks.nb03_measures import Gaps
 
 three = {"equal": equal_steps(0.1, 12), "growing": growing_steps(0.02, 0.4, 12), "cosine": Table.of(Cosine(), 12)}
 print(" " * 11 + "".join(f"{name:>9}" for name in three))

@@ -55,16 +55,12 @@ from functools import partial
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_lib import plotting, toys
+from course_checks import check, equation
+from course_lib import plotting
 from course_lib.checkpoint import load_model
-from course_lib.data import binarise, digits, to_unit
-from course_lib.exercises import check, equation
+from course_lib.data import binarise, digits, to_unit, toys
 from course_lib.gaussian import Gaussian, Isotropic, Mixture, condition, kl, per_sample
-from course_lib.objective import bits_per_dim, bound, decoder_term, prior_term, step_term, step_weight
-from course_lib.oracle import gaussian_denoiser, gaussian_step_std
-from course_lib.parametrization import Prediction
-from course_lib.plotting import beside
-from course_lib.reverse import (
+from course_lib.lessons.reverse import (
     derivations,
     gaussian_gap,
     kl_to_nearest_gaussian,
@@ -77,6 +73,20 @@ from course_lib.reverse import (
     target_gradients,
     walk_joint,
 )
+from course_lib.lessons.vae import (
+    bernoulli_log_likelihood,
+    elbo,
+    grid_log_joint,
+    kl_to_standard,
+    log_normal,
+    log_weights,
+    minimise,
+    train_vae,
+)
+from course_lib.objective import bits_per_dim, bound, decoder_term, prior_term, step_term, step_weight
+from course_lib.oracle import gaussian_denoiser, gaussian_step_std
+from course_lib.parametrization import Prediction
+from course_lib.plotting import beside
 from course_lib.schedule import (
     Cosine,
     Linear,
@@ -91,16 +101,6 @@ from course_lib.schedule import (
     walk,
 )
 from course_lib.scrubber import scrub
-from course_lib.vae import (
-    bernoulli_log_likelihood,
-    elbo,
-    grid_log_joint,
-    kl_to_standard,
-    log_normal,
-    log_weights,
-    minimise,
-    train_vae,
-)
 
 # %% [markdown]
 # ## 1. A penalty for being wrong

@@ -53,10 +53,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
-from course_lib import metrics, plotting, toys
+from course_checks import check, equation
+from course_lib import metrics, plotting
 from course_lib.checkpoint import load_model
-from course_lib.data import digits
-from course_lib.exercises import check, equation
+from course_lib.data import digits, toys
+from course_lib.data.recorded import recorded
 from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Gaussian, Mixture, condition, per_sample
 from course_lib.muon import orthogonalised
@@ -64,7 +65,6 @@ from course_lib.objective import simple, step_term, step_weight
 from course_lib.oracle import empirical_denoiser, empirical_weights, gaussian_denoiser, mixture_denoiser
 from course_lib.parametrization import Parametrization, Preconditioning, Prediction, clip, network_denoiser
 from course_lib.plotting import beside, to_unit
-from course_lib.recorded import recorded
 from course_lib.sampling import STEPS, ddim, ddpm, fresh_noise, heun, last, renoise, sample
 from course_lib.schedule import (
     Cosine,

@@ -53,7 +53,8 @@ from torch import Tensor
 from torch.func import jvp
 from tqdm.auto import tqdm
 
-from course_lib import metrics, plotting, toys
+from course_checks import check, equation
+from course_lib import metrics, plotting
 from course_lib.checkpoint import load_model
 from course_lib.continuous import (
     angle_times,
@@ -73,16 +74,15 @@ from course_lib.continuous import (
     reverse_drift,
     reverse_sde,
 )
-from course_lib.corruption import cold_sample
-from course_lib.data import digits
-from course_lib.exercises import check, equation
+from course_lib.data import digits, toys
+from course_lib.data.recorded import recorded
 from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Isotropic, Mixture, per_sample
+from course_lib.lessons.corruption import cold_sample
 from course_lib.objective import bits_per_dim, bound, prior_term
 from course_lib.oracle import gaussian_denoiser, gaussian_step_std, mixture_denoiser, mixture_score
 from course_lib.parametrization import Prediction, network_denoiser
 from course_lib.plotting import beside, to_unit
-from course_lib.recorded import recorded
 from course_lib.sampling import ddim, ddpm, heun, last, sample
 from course_lib.schedule import (
     ConstantGamma,

@@ -14,8 +14,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
-from course_lib.staff.course import Course
-from course_lib.staff.site_pages import NEEDS_A_KERNEL, VIEW, Settings
+from course_staff.course import Course
+from course_staff.site.pages import NEEDS_A_KERNEL, VIEW, Settings
 
 pytestmark = pytest.mark.xdist_group("site")  # one build, even where tests run in parallel
 
@@ -39,7 +39,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def site(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The site, built once, behind a local server: its address and its folder."""
     folder = tmp_path_factory.mktemp("build") / "site"
-    command = [sys.executable, "-m", "course_lib.staff.site", "--out", str(folder)]
+    command = [sys.executable, "-m", "course_staff.site.build", "--out", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     print(f"\n{done.stdout}")

@@ -7,9 +7,9 @@ import ast
 import pytest
 from whole_notebooks import FIXTURES, NOTEBOOKS, run
 
-from course_lib.staff import assemble, rules
-from course_lib.staff.course import Course
-from course_lib.staff.source import read_source
+from course_staff.building import assemble, rules
+from course_staff.building.source import read_source
+from course_staff.course import Course
 
 
 @pytest.fixture(autouse=True)

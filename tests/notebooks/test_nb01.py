@@ -8,11 +8,11 @@ import statistics
 import pytest
 import torch
 
-from course_lib.corruption import steps_to_reach
-from course_lib.exercises.nb01 import all_touched, pixel_moments
-from course_lib.exercises.nb01_inputs import drifting, smearing, vanishing
-from course_lib.recorded import recorded
-from course_lib.staff.naive_ablations import CHAIN, EXPERIMENTS, SEEDS, SIDE, K
+from course_checks.nb01 import all_touched, pixel_moments
+from course_checks.nb01_inputs import drifting, smearing, vanishing
+from course_lib.data.recorded import recorded
+from course_lib.lessons.corruption import steps_to_reach
+from course_staff.studies.nb01 import CHAIN, EXPERIMENTS, SEEDS, SIDE, K
 
 EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 
@@ -20,7 +20,7 @@ EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 @pytest.mark.parametrize("name", EXPERIMENT_NAMES)
 def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_their_spread(name):
     result = recorded(f"01_{name}")
-    assert result["command"].endswith(f"course_lib.staff.naive_ablations {name}")
+    assert result["command"].endswith(f"course_staff.studies.nb01 {name}")
     assert result["settings"].endswith(EXPERIMENTS[name][3])
     for row in result["results"].values():
         assert len(row["values"]) == len(SEEDS) >= 3

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from course_lib.exercises import load, of_notebook
-from course_lib.exercises.contract import Exercise
-from course_lib.exercises.running import run
+from course_checks import load, of_notebook
+from course_checks.contract import Exercise
+from course_checks.running import run
 from course_lib.explorers import affine
-from course_lib.staff.course import Course
-from course_lib.staff.source import read_source
+from course_staff.building.source import read_source
+from course_staff.course import Course
 
 SOURCE = read_source(Course().source("02_gaussians"))
 F64 = torch.float64
@@ -24,7 +24,7 @@ F64 = torch.float64
 def answers(id: str) -> list[tuple[tuple, object]]:
     """Live inputs and the reference's answer, one pair a case, in float64."""
     exercise = load(id)
-    cases = [case for case in exercise.draw("an independent check") if not case.float32]
+    cases = [case for case in exercise.draw_cases("an independent check") if not case.float32]
     seen: list[tuple] = []
     values = [run(exercise.reference, case).value for case in cases]
     for case in cases:
@@ -63,7 +63,7 @@ def test_the_exercises_are_those_of_the_syllabus():
 
 @pytest.mark.parametrize("exercise", of_notebook("02"), ids=lambda exercise: exercise.id)
 def test_five_wrong_answers_or_more_each_with_a_hint_of_its_own(exercise: Exercise):
-    assert len({mutant.hint for mutant in exercise.mutants}) >= 5
+    assert len({mutant.hint for mutant in exercise.wrong_answers}) >= 5
 
 
 def test_log_density_is_torchs():

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from course_checks import of_notebook
 from course_lib.checkpoint import load_model
 from course_lib.data import digits
-from course_lib.exercises import of_notebook
 from course_lib.gaussian import Isotropic
-from course_lib.objective import bits_per_dim, decoder_term, prior_term, step_term
-from course_lib.oracle import gaussian_denoiser, gaussian_step_std
-from course_lib.reverse import (
+from course_lib.lessons.reverse import (
     gaussian_gap,
     kl_to_nearest_gaussian,
     log_snr_table,
@@ -24,6 +22,8 @@ from course_lib.reverse import (
     model_step,
     reverse_of_points,
 )
+from course_lib.objective import bits_per_dim, decoder_term, prior_term, step_term
+from course_lib.oracle import gaussian_denoiser, gaussian_step_std
 from course_lib.schedule import Cosine, Linear, Table, jump, kernel, walk
 
 SOURCE = (Path(__file__).parents[2] / "notebooks" / "source" / "04_elbo.py").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_every_displayed_equation_is_labelled_and_the_labels_count_up():
 def test_the_exercises_are_those_of_the_syllabus():
     found = [(exercise.id, exercise.points) for exercise in of_notebook("04")]
     assert found == [(f"04.{k}", points) for k, points in enumerate((1, 2, 2, 3, 3, 2, 3, 2), start=1)]
-    assert all(len(exercise.mutants) >= 5 for exercise in of_notebook("04"))
+    assert all(len(exercise.wrong_answers) >= 5 for exercise in of_notebook("04"))
 
 
 def test_the_printed_consistency_line_is_false_and_the_lines_before_it_are_right():

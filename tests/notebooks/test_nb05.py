@@ -7,13 +7,13 @@ import statistics
 import pytest
 import torch
 
-from course_lib.exercises.nb05_inputs import broken_set_ups, set_up
-from course_lib.exercises.nb05_measures import table_of
+from course_checks.nb05_inputs import broken_set_ups, set_up
+from course_checks.nb05_measures import table_of
+from course_lib.data.recorded import recorded
 from course_lib.oracle import gaussian_denoiser
-from course_lib.recorded import recorded
 from course_lib.sampling import ddpm
 from course_lib.schedule import Linear, Table
-from course_lib.staff.ablations import EXPERIMENTS, SEEDS, bound_weight, settings, verdict
+from course_staff.studies.nb05 import EXPERIMENTS, SEEDS, bound_weight, settings, verdict
 
 EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 
@@ -62,7 +62,7 @@ def test_a_verdict_is_given_only_where_seeds_do_not_overlap():
 @pytest.mark.parametrize("name", EXPERIMENT_NAMES)
 def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_their_spread(name):
     result = recorded(f"05_{name}")
-    assert result["command"].endswith(f"course_lib.staff.ablations {name}")
+    assert result["command"].endswith(f"course_staff.studies.nb05 {name}")
     assert result["settings"] == settings(name) and result["verdicts"]
     for row in result["results"].values():
         assert len(row["values"]) == len(SEEDS) >= 3

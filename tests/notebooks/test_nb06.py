@@ -7,12 +7,12 @@ import statistics
 import pytest
 import torch
 
+from course_checks.nb06_inputs import bent_field, parallel_field
 from course_lib.checkpoint import load_model
-from course_lib.exercises.nb06_inputs import bent_field, parallel_field
-from course_lib.recorded import recorded
+from course_lib.data.recorded import recorded
 from course_lib.sampling import State, last
-from course_lib.staff import sampler_grid
-from course_lib.staff.sampler_grid import BUDGETS, REAL, SEEDS, pairs, steps_for, walk
+from course_staff.studies import nb06 as sampler_grid
+from course_staff.studies.nb06 import BUDGETS, REAL, SEEDS, pairs, steps_for, walk
 
 SAMPLERS = ("DDPM", "DDIM", "Heun", "Euler-Maruyama")
 
@@ -48,7 +48,7 @@ def test_walks_end_in_samples_at_time_zero(sampler):
 
 def test_the_recorded_grid_is_complete_and_carries_command_settings_seeds_and_spread():
     result = recorded("06_samplers")
-    assert result["command"].endswith("course_lib.staff.sampler_grid") and result["settings"] == sampler_grid.SETTINGS
+    assert result["command"].endswith("course_staff.studies.nb06") and result["settings"] == sampler_grid.SETTINGS
     expected = {f"{sampler}, {budget}" for sampler in SAMPLERS for budget in BUDGETS} | {REAL}
     assert set(result["results"]) == expected
     for key, row in result["results"].items():

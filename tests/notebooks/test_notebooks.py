@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from whole_notebooks import FIXTURE, FIXTURES, NOTEBOOKS, run
 
-from course_lib.exercises import of_notebook
-from course_lib.staff import assemble, rules
-from course_lib.staff.course import Course
-from course_lib.staff.execute import kernel_environment
-from course_lib.staff.grade import Settings, grade
-from course_lib.staff.source import read_source
+from course_checks import of_notebook
+from course_staff.building import assemble, rules
+from course_staff.building.execute import kernel_environment
+from course_staff.building.source import read_source
+from course_staff.course import Course
+from course_staff.grading.grade import Settings, grade
 
 each_notebook = pytest.mark.parametrize(("course", "name"), NOTEBOOKS, ids=[name for _, name in NOTEBOOKS])
 
@@ -96,7 +96,7 @@ def nbval(notebook: Any, folder: Path) -> int:
 
 @pytest.mark.slow
 def test_nbval_passes_the_fixtures_solution_and_fails_it_when_an_output_is_changed(tmp_path: Path) -> None:
-    from course_lib.staff.execute import execute
+    from course_staff.building.execute import execute
 
     solution = execute(assemble.solution(read_source(FIXTURE.source("90_fixture")), FIXTURE.package))
     assert nbval(solution, tmp_path) == 0

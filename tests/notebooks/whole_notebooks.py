@@ -11,9 +11,9 @@ from typing import Any
 import nbclient
 import nbformat
 
-from course_lib.staff import assemble
-from course_lib.staff.course import Course
-from course_lib.staff.execute import kernel_environment
+from course_staff.building import assemble
+from course_staff.building.execute import kernel_environment
+from course_staff.course import Course
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 sys.path.insert(0, str(FIXTURES))

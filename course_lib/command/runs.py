@@ -1,0 +1,340 @@
+"""What `train` and `sample` do behind the command line: check everything first, show progress, save as they go."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..checkpoint import (
+    Model,
+    load_model,
+    load_training,
+    remove_unfinished,
+    save_model,
+    save_training,
+    training_tensors,
+    write_atomically,
+)
+from ..data import to_unit
+from ..data.datasets import dataset
+from ..engine.gpu import Engine, Graphed, in_pieces, wants_compiling
+from ..engine.parallel import ALONE, Processes, joined
+from ..parametrization import Denoiser, Network, Parametrization, Prediction
+from ..sampling import STEPS, Step, sample
+from ..schedule import Marginal, karras_times
+from ..training import TrainConfig, TrainState, choose_device, train
+from ..unet import PRESETS, UNet
+
+SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 120, "renoise": 120}
+OPTIONAL = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std", "seed")  # or TrainConfig's
+CHUNK = 250  # images that are drawn together
+PIECES = {"cpu": 25, "cuda": 125}  # images that the network is shown at once: what several processes share out
+
+
+def train_run(arguments: argparse.Namespace) -> int:
+    """Train as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
+    with joined(arguments.device) as processes:
+        return _train_run(arguments, processes)
+
+
+def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
+    if not arguments.out:
+        raise ValueError("--out '': expected the name of a folder")
+    if arguments.preset not in PRESETS:
+        raise ValueError(f"unknown preset {arguments.preset!r}: expected one of {', '.join(PRESETS)}")
+    config = replace(
+        TrainConfig(arguments.steps, arguments.seconds, device=processes.device(arguments.device)),
+        **{name: value for name in OPTIONAL if (value := getattr(arguments, name)) is not None},
+    )
+    device = choose_device(config.device)
+    engine = Engine(compile=wants_compiling(arguments.compile, device, config.seconds, config.steps))
+    processes.share(config.batch)
+    parametrization = Parametrization(arguments.target)
+    with processes.one_downloads():
+        images = dataset(arguments.data).images
+    layout = replace(PRESETS[arguments.preset], channels=images.shape[1])
+    if images.shape[2] % layout.divisor:
+        shape = f"{images.shape[2]} x {images.shape[3]}"
+        raise ValueError(
+            f"preset {arguments.preset!r} needs sizes that {layout.divisor} divides, but {arguments.data} are {shape}"
+        )
+    folder, size = Path(arguments.out), (images.shape[2], images.shape[3])
+    settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
+    del settings["device"]
+    resume = processes.tensors_of_first(
+        saved_run(folder, settings, arguments.resume) if processes.first else None  # the others need not see the files
+    )
+
+    torch.manual_seed(config.seed)
+    network = UNet(layout)
+    state: TrainState | None = None
+    stop = False
+    saved_at = time.monotonic()
+    unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
+    try:
+        reached = 0.0 if resume is None else float(resume["step" if config.steps is not None else "seconds"])
+        done = int(reached) if config.steps is not None else round(reached, 1)
+        title, silent = f"training {arguments.preset}", not processes.first or done >= float(total or 0)
+        bar = tqdm(total=total, initial=done, unit=unit, desc=title, mininterval=0.5, disable=silent)
+        with interruptions() as asked, bar:
+            for state in train(
+                network, parametrization, images, config, resume=resume, engine=engine, processes=processes
+            ):
+                stop = bool(processes.mean(torch.tensor(float(asked()))) > 0)  # where one is asked, all stop here
+                if processes.first:
+                    bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
+                    if stop or time.monotonic() - saved_at >= arguments.save_seconds:
+                        bar.set_postfix(step=state.step, loss=f"{float(state.loss):.4f}")
+                        save_run(folder, state, parametrization, settings, size)
+                        saved_at = time.monotonic()
+                    bar.update(0)
+                if stop:
+                    break
+    except KeyboardInterrupt:  # perhaps within a step, when the weights are no step's: nothing to save
+        when = "at once" if state else "before the first step"
+        raise KeyboardInterrupt(f" {when}; {what_is_kept(folder)}") from None
+    if state is not None and stop:
+        processes.wait()  # torchrun ends all when one leaves: no one does before the first has saved
+        where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
+        raise KeyboardInterrupt(where)
+    if not processes.first:
+        return 0
+    if state is None:
+        length = f"{total:g} {'steps' if config.steps else 'seconds'}"
+        print(f"nothing left to do: the run in {folder} has had all its {length}")
+        return 0
+    save_run(folder, state, parametrization, settings, size)
+    seen = state.step * config.batch
+    print(f"{counted(state.step, 'step')}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
+    return 0
+
+
+@contextmanager
+def interruptions() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C was pressed; once it was asked, only a second Ctrl-C interrupts.
+
+    Only in place of Python's own handler, and in the main thread: elsewhere a program has its own ideas of Ctrl-C.
+    """
+    asked, pressed = False, False
+
+    def press(number: int, frame: object) -> None:
+        nonlocal pressed
+        if pressed or not asked:
+            raise KeyboardInterrupt
+        pressed = True
+
+    def ask() -> bool:
+        nonlocal asked
+        asked = True
+        return pressed
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield ask
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def what_is_kept(folder: Path) -> str:
+    """What an interruption that saves nothing leaves of the run in `folder`, in words."""
+    kept = (folder / "training.safetensors").is_file()
+    return f"the last save in {folder} stands: the same command with --resume goes on" if kept else "nothing was saved"
+
+
+def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str, Tensor] | None:
+    """The tensors to go on from, or None for a fresh start. Raises ValueError where two different runs would mix.
+
+    Makes the folder, and clears away what a process that was killed while saving left behind.
+    """
+    make_writable(folder, str(folder))
+    exists = (folder / "training.safetensors").is_file()
+    if exists and not resume:
+        raise ValueError(f"{str(folder)!r} already holds a run: add --resume to go on with it, or choose another --out")
+    if not exists:
+        if resume:
+            print(f"{folder} holds no run yet: starting from the beginning")
+        remove_unfinished(folder)
+        return None
+    tensors, stored = load_training(folder)
+    was, now = with_length(stored), with_length(settings)
+    different = [name for name in now if now[name] != was.get(name)]
+    if different:
+        said = ", ".join(f"{name} {was.get(name)} (now {now[name]})" for name in different)
+        if "length" in different:
+            said += " (the learning rate's curve depends on the length: start a new --out)"
+        raise ValueError(f"cannot resume {str(folder)!r} with other settings: it was started with {said}")
+    remove_unfinished(folder)
+    return tensors
+
+
+def with_length(settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with a length, in words, in place of steps and seconds, of which only one is set."""
+    kept = {name: value for name, value in settings.items() if name not in ("steps", "seconds")}
+    steps, seconds = settings.get("steps"), settings.get("seconds")
+    return kept | {"length": f"{seconds} seconds" if steps is None else counted(steps, "step")}
+
+
+def make_writable(folder: Path, out: str) -> None:
+    """Make `folder` and see that files can be written there. Raises ValueError that names `out` where they cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        no_folder = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is where a folder should be" if no_folder else error.strerror
+        raise ValueError(f"--out {out!r} cannot be written: {reason}") from error
+
+
+def counted(n: int, word: str) -> str:
+    """Such as "1 step" and "2 steps"."""
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def save_run(
+    folder: Path, state: TrainState, parametrization: Parametrization, settings: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """Save a run where it stands. Raises RuntimeError instead of overwriting good weights with a diverged run's.
+
+    `size` is the height and width of its images.
+    """
+    if not math.isfinite(float(state.loss)):
+        raise RuntimeError(f"training diverged at step {state.step}: the loss is {float(state.loss)}")
+    save_training(folder, training_tensors(state), settings)
+    record = {
+        "settings": settings,
+        "steps": state.step,
+        "images_seen": state.step * settings["batch"],
+        "seconds": round(state.seconds, 1),
+        "image_size": list(size),
+        "torch": torch.__version__.split("+")[0],
+    }
+    save_model(folder, Model(state.average, parametrization, record))
+
+
+def sample_run(arguments: argparse.Namespace) -> int:
+    """Sample as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
+    with joined(arguments.device) as processes:
+        return _sample_run(arguments, processes)
+
+
+def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
+    out = Path(arguments.out)
+    if out.suffix.lower() not in (".npz", ".png"):
+        raise ValueError(f"--out {arguments.out!r}: expected a name that ends in .npz (an array) or .png (a sheet)")
+    if arguments.sampler not in STEPS:
+        raise ValueError(f"unknown sampler {arguments.sampler!r}: expected one of {', '.join(STEPS)}")
+    if arguments.n < 1:
+        raise ValueError(f"--n {arguments.n}: expected at least 1 image")
+    steps = SAMPLER_STEPS[arguments.sampler] if arguments.steps is None else arguments.steps
+    if steps < 1:
+        raise ValueError(f"--steps {steps}: expected at least 1 step")
+    device = choose_device(processes.device(arguments.device))
+    model = load_model(arguments.model)
+    if processes.first:
+        if out.is_dir():
+            raise ValueError(f"--out {arguments.out!r} cannot be written: it is a folder")
+        make_writable(out.parent, arguments.out)
+    processes.wait()  # for the first one's word, before any work
+    model.network.to(device)
+    drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
+    if processes.first:
+        write_images(to_unit(drawn).cpu(), out)
+        print(f"{counted(len(drawn), 'image')} by {arguments.sampler} in {counted(steps, 'step')}, saved as {out}")
+    return 0
+
+
+def write_images(images: Tensor, out: Path) -> None:
+    """Write `images` (N, C, H, W) in [0, 1] as an array, .npz, or a contact sheet, .png."""
+    if out.suffix.lower() == ".png":
+        from ..plotting import save_sheet
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_sheet(images, out)
+    else:
+        array = images.permute(0, 2, 3, 1).numpy().astype(np.float32)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=array[..., 0] if array.shape[-1] == 1 else array)
+        write_atomically(out, buffer.getvalue())
+
+
+def draw(
+    model: Model,
+    n: int,
+    sampler: str,
+    steps: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    processes: Processes = ALONE,
+) -> Tensor:
+    """`n` samples, (n, C, H, W) in [-1, 1], in chunks that fit a small machine, with a progress bar.
+
+    Times are spaced as Karras et al. 2022 do, which suits every sampler here when steps are few. Several `processes`
+    share every chunk by rows and draw the whole chunk's noise, so that a seed means the same images however many there
+    are; the first one gets all of them, on the CPU, the others get their own. On a GPU the network is a CUDA graph.
+    """
+    device = torch.device(device)
+    piece = PIECES.get(device.type, CHUNK)
+
+    def around(network: Network) -> Network:
+        return in_pieces(Graphed(network), piece)
+
+    generator = torch.Generator().manual_seed(seed)
+    denoiser, schedule = model.denoiser(around=around), model.schedule
+    times = karras_times(schedule, steps)
+    sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+    owners = [processes.owners(size, piece) for size in sizes]
+    mine = int((torch.cat(owners) == processes.rank).sum())
+    done = []
+    title, silent = f"sampling by {sampler}", not processes.first
+    with tqdm(total=mine * steps, unit="image step", desc=title, mininterval=0.5, leave=False, disable=silent) as bar:
+        for size, owner in zip(sizes, owners, strict=True):
+            noise = partial(noise_rows, (size, *model.image_shape), owner == processes.rank, generator)
+            x = noise().to(device)
+            if not len(x):  # another's chunk: its noise comes first all the same
+                for _ in range(steps):
+                    noise()
+                continue
+            step, source = STEPS[sampler], generator
+            if processes.count > 1:
+                step, source = handing_out(step, noise), torch.Generator()
+            for state in sample(denoiser, schedule, times, x, step, source):
+                bar.update(len(x) if state.t > 0 else 0)
+            done.append(state.x)
+    own = torch.cat(done) if done else torch.empty(0, *model.image_shape)
+    return own if processes.count == 1 else processes.collected(own, torch.cat(owners))
+
+
+def noise_rows(shape: tuple[int, ...], rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Those `rows`, (B,) of bools, of standard noise of `shape`, (B, C, H, W), all of which is drawn."""
+    return torch.randn(shape, generator=generator)[rows]
+
+
+def handing_out(step: Step, noise: Callable[[], Tensor]) -> Step:
+    """`step`, handed what `noise()` gives, in place of the noise that the sampler draws for one process alone."""
+
+    def handed(
+        x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, unused: Tensor
+    ) -> tuple[Tensor, Prediction]:
+        return step(x_t, earlier, later, denoiser, noise().to(x_t.device))
+
+    return handed

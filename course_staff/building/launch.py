@@ -1,0 +1,146 @@
+"""What every notebook begins with, so that it starts anywhere: badges, and a cell that gets the missing course.
+
+Both are made from the setting `[tool.course]` of pyproject.toml: whose repository this is, and the tag to install from.
+They are put on when a notebook is written, and taken off before it is compared or carried over: sources and grading
+know nothing of them. `python -m course_staff.release.fork` changes the setting and everything made from it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+Json = dict[str, Any]
+
+BADGES, INSTALL = "launch-badges", "launch-install"  # ids of the two cells
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+RELEASE = re.compile(r"v\d+(\.\d+)*([a-z]+\d*)?")
+COLOURS = {"Open in Binder": "#b4530a", "Open in Colab": "#3b5b92"}  # white text on them has a contrast above 4.5
+SHUT_DOWN = (
+    "*Memory is for one notebook at a time: before you run this one, shut down the kernel of the one before it "
+    "(Kernel > Shut Down Kernel, over there).*"
+)
+INSTALL_CODE = """\
+#@title Get the course where it is missing (Colab). Elsewhere this does nothing.
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None and find_spec("torch") is not None:
+    %pip install --quiet --no-deps "course_lib @ {archive}"
+"""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """`repository` is owner/name on GitHub, `release` a tag of it. ValueError for anything else."""
+
+    repository: str
+    release: str
+
+    def __post_init__(self) -> None:
+        if not REPOSITORY.fullmatch(self.repository) or self.repository.endswith((".git", "/.", "/..")):
+            raise ValueError(f"expected a repository as owner/name, got {self.repository!r}")
+        if not RELEASE.fullmatch(self.release):
+            raise ValueError(f"expected a release tag such as v0.1.0 (a branch moves), got {self.release!r}")
+
+    @property
+    def url(self) -> str:
+        return f"https://github.com/{self.repository}"
+
+    @property
+    def archive(self) -> str:
+        """The tag's files, as pip installs them: no git needed, and smaller than a clone."""
+        return f"{self.url}/archive/refs/tags/{self.release}.tar.gz"
+
+    def binder(self, path: str) -> str:
+        """Opens `path` of the repository in JupyterLab on mybinder.org."""
+        where = quote(f"lab/tree/{path}", safe="")
+        return f"https://mybinder.org/v2/gh/{self.repository}/{self.release}?urlpath={where}"
+
+    def colab(self, path: str) -> str:
+        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.release}/{path}"
+
+
+def read_launch(pyproject: Path) -> Launch | None:
+    """The setting in this file; None where there is no file or no such setting. ValueError where it is malformed."""
+    try:
+        setting = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    except FileNotFoundError:
+        return None
+    if setting is None:
+        return None
+    if set(setting) != {"repository", "release"}:
+        raise ValueError(f"{pyproject.name}: [tool.course] has {sorted(setting)}, expected repository and release")
+    return Launch(**setting)
+
+
+def stamped(notebook: Json, launch: Launch | None, name: str, solved: bool) -> Json:
+    """The notebook with its two first cells: badges, and the cell that gets the course where it is missing."""
+    if launch is None:
+        return notebook
+    here = f"notebooks/{'solutions/' if solved else ''}{name}.ipynb"
+    # On Binder learners work in my/, as they do at home; binder/postBuild puts the notebooks there.
+    links = {
+        "Open in Binder": launch.binder(here if solved else f"my/{name}.ipynb"),
+        "Open in Colab": launch.colab(here),
+    }
+    badges = " ".join(f"[![{text}]({data_uri(badge(text))})]({link})" for text, link in links.items())
+    words = badges if name.startswith("00") else f"{badges}\n\n{SHUT_DOWN}"
+    # `remove-cell` is how myst-nb, which makes the site, leaves a cell out: the site has buttons of its own.
+    top: list[Json] = [
+        {
+            "cell_type": "markdown",
+            "id": BADGES,
+            "metadata": {"tags": ["remove-cell"]},
+            "source": words.splitlines(keepends=True),
+        },
+        {
+            "cell_type": "code",
+            "id": INSTALL,
+            # Folded: by Colab into a form with its title, by JupyterLab into a bar.
+            "metadata": {
+                "cellView": "form",
+                "jupyter": {"source_hidden": True},
+                "tags": ["nbval-skip", "remove-cell"],
+            },
+            "source": install_code(launch).splitlines(keepends=True),
+            "execution_count": None,
+            "outputs": [],
+        },
+    ]
+    return {**notebook, "cells": [*top, *notebook["cells"]]}
+
+
+def unstamped(notebook: Json) -> Json:
+    """The notebook without these cells; as it is where it has none."""
+    return {**notebook, "cells": [cell for cell in notebook["cells"] if cell.get("id") not in (BADGES, INSTALL)]}
+
+
+def install_code(launch: Launch) -> str:
+    """Runs at the top of every notebook. Silent without torch too: then the setup cell names the wrong kernel."""
+    return INSTALL_CODE.format(archive=launch.archive).rstrip("\n")
+
+
+def badge(text: str) -> str:
+    """A badge as SVG: white words on a colour."""
+    width = 13 + round(6.6 * len(text))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{text}">'
+        f'<rect width="{width}" height="20" rx="3" fill="{COLOURS[text]}"/>'
+        f'<text x="{width / 2}" y="14" fill="#fff" text-anchor="middle" font-family="Verdana,Geneva,sans-serif" '
+        f'font-size="11" textLength="{width - 14}">{text}</text></svg>\n'
+    )
+
+
+def data_uri(svg: str) -> str:
+    """The picture inside the link itself: a notebook that is opened offline, or fetches nothing, shows it too."""
+    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+
+
+def badge_files() -> dict[str, str]:
+    """Name and content of the README's pictures in docs/images: badge_binder.svg, badge_colab.svg."""
+    return {f"badge_{text.split()[-1].lower()}.svg": badge(text) for text in COLOURS}
