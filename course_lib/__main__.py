@@ -23,7 +23,8 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help; that of `train` with TrainConfig's defaults, for which torch is imported only here."""
         if self.get_default("func") is _train:
-            from .command.runs import OPTIONAL, TrainConfig
+            from .command.train import OPTIONAL
+            from .training import TrainConfig
 
             self.set_defaults(**{name: getattr(TrainConfig, name) for name in OPTIONAL})
         return super().format_help()
@@ -112,13 +113,13 @@ def parser() -> Parser:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from .command.runs import train_run
+    from .command.train import train_run
 
     return train_run(arguments)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from .command.runs import sample_run
+    from .command.sample import sample_run
 
     return sample_run(arguments)
 

@@ -8,24 +8,21 @@ name and then renamed, so a run killed in the middle of saving leaves the previo
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from .files import write_atomically
 from .parametrization import Denoiser, Network, Parametrization, network_denoiser
-from .schedule import Continuous, Cosine, Truncated
+from .schedule import STANDARD, Continuous
 from .unet import UNet, UNetConfig, channels_last
-
-if TYPE_CHECKING:
-    from .training import TrainState
 
 SHIPPED = ("digits",)
 
@@ -41,7 +38,7 @@ class Model:
     @property
     def schedule(self) -> Continuous:
         """A schedule to sample with. The network is told the log-SNR, so any variance-preserving one will do."""
-        return Truncated(Cosine())
+        return STANDARD
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -113,39 +110,6 @@ def _header(content: bytes) -> dict[str, str]:
     return json.loads(content[8 : 8 + length]).get("__metadata__", {})
 
 
-def training_tensors(state: TrainState) -> dict[str, Tensor]:
-    """Everything a run needs to go on as if it had never stopped, as named tensors on the CPU."""
-    tensors = {"step": torch.tensor(state.step), "seconds": torch.tensor(state.seconds, dtype=torch.float64)}
-    tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
-    for part, optimizer in enumerate(state.optimizers):
-        for index, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{part}.{index}.{name}": torch.as_tensor(v) for name, v in moments.items()}
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-
-
-def restore_training(
-    tensors: dict[str, Tensor], network: UNet, average: UNet, optimizers: list[torch.optim.Optimizer]
-) -> tuple[int, float]:
-    """Put `training_tensors` back where they came from; returns the steps and the seconds already done."""
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-    network.load_state_dict(part("network."))
-    average.load_state_dict(part("average."))
-    for number, optimizer in enumerate(optimizers):
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in part(f"optimizer.{number}.").items():
-            index, key = name.split(".", 1)
-            if value.ndim:  # stored in the parameter's own memory order, which the fused optimiser takes for granted
-                value = torch.empty_like(parameters[int(index)]).copy_(value)
-            moments.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(tensors["step"]), float(tensors["seconds"])
-
-
 def save_training(folder: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) -> None:
     """Write `training.safetensors`, with the run's settings in its header."""
     write_atomically(folder / "training.safetensors", save(tensors, {"settings": json.dumps(settings)}))
@@ -168,20 +132,3 @@ def remove_unfinished(folder: Path) -> None:
     for name in ("training.safetensors", "model.safetensors", "record.json"):
         for left in folder.glob(f".{name}.*.part"):
             left.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` holds either all of it or what it held before, whatever happens meanwhile.
-
-    A process killed meanwhile leaves `.NAME.PROCESS.part` beside it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .gaussian import Isotropic, per_sample
 from .parametrization import Denoiser
-from .sampling import State, Step, heun, walk
+from .sampling import State, Step, heun, standard_noise, steps_along
 from .schedule import Continuous, Marginal, Rates, Schedule
 
 Field = Callable[[Tensor], Tensor]
@@ -59,10 +59,10 @@ def forward_sde(
     schedule: Continuous, times: Tensor, x: Tensor, generator: torch.Generator | None = None
 ) -> Iterator[tuple[float, Tensor]]:
     """Noise `x` (B, ...) along rising `times` by Euler-Maruyama: yields (t, x_t), the start included."""
+    noise = standard_noise(x, generator)
     yield float(times[0]), x
     for t, later in pairwise(times.tolist()):
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-        x = euler_maruyama(x, forward_drift(x, t, schedule), finite_rates(schedule, t).diffusion, later - t, noise)
+        x = euler_maruyama(x, forward_drift(x, t, schedule), finite_rates(schedule, t).diffusion, later - t, noise())
         yield later, x
 
 
@@ -77,13 +77,13 @@ def reverse_sde(
 
     No noise on a last step that ends at t = 0. Agrees with `sampling.ddpm` to first order in the step only.
     """
+    noise = standard_noise(x, generator)
     for t, s in pairwise(times.tolist()):
         prediction = denoiser(x, schedule(t))
         yield State(t, x, prediction.x0)
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
         drift = reverse_drift(prediction.score(schedule(t)), x, t, schedule)
         diffusion = finite_rates(schedule, t).diffusion * (1.0 if s > 0 else 0.0)
-        x = euler_maruyama(x, drift, diffusion, s - t, noise)
+        x = euler_maruyama(x, drift, diffusion, s - t, noise())
     yield State(float(times[-1]), x, x)
 
 
@@ -118,7 +118,7 @@ def encode(denoiser: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, ste
     """
     if bool((torch.as_tensor(times).diff() <= 0).any()):
         raise ValueError("to encode, times must rise (use `sample` for falling ones)")
-    return walk(denoiser, schedule, times, x, step, None)
+    return steps_along(torch.as_tensor(times), denoiser, schedule, x, step, standard_noise(x))
 
 
 def divergence_exact(field: Field, x: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def log_likelihood(
     dz/da = cos a eps_hat - sin a x0_hat, the v prediction, finite at both ends; and d log p(z)/da = -div.
     """
     start, stop = schedule(times[0]), schedule(times[-1])
-    z = x / per_sample(_norm(start), x)
+    z = x / per_sample(start.norm, x)
     change = torch.zeros(len(x), dtype=x.dtype, device=x.device)
     for s, t in pairwise(times):
         here, there = schedule(s), schedule(t)
@@ -168,9 +168,9 @@ def log_likelihood(
         slope_there, div_there = _turning(denoiser, there, z + turn * slope, divergence)
         z = z + 0.5 * turn * (slope + slope_there)
         change = change + 0.5 * turn * (div + div_there)
-    end = z * per_sample(_norm(stop), z)
-    prior = Isotropic(torch.zeros_like(end), _norm(stop)) if prior is None else prior
-    scaling = x[0].numel() * torch.log(_norm(stop) / _norm(start)).to(change)
+    end = z * per_sample(stop.norm, z)
+    prior = Isotropic(torch.zeros_like(end), stop.norm) if prior is None else prior
+    scaling = x[0].numel() * torch.log(stop.norm / start.norm).to(change)
     return prior.log_density(end) + scaling + change
 
 
@@ -180,15 +180,11 @@ def angle_times(schedule: Continuous, n: int, first: float = 13.0, power: float 
     The angle atan(sigma / alpha) grows like (k / n)**power: small steps near the data, where an image's density is
     sharp.
     """
-    start, stop = math.atan(math.exp(-0.5 * first)), float(_angle(schedule(1.0)))
+    start, stop = math.atan(math.exp(-0.5 * first)), float(_angle(schedule(schedule.end)))
     ramp = torch.linspace(0, 1, n + 1, dtype=torch.float64) ** power
     times = schedule.time_at(-2 * torch.log(torch.tan(start + (stop - start) * ramp)))
     times[-1] = schedule.end
     return times
-
-
-def _norm(marginal: Marginal) -> Tensor:
-    return torch.hypot(marginal.alpha, marginal.sigma)
 
 
 def _angle(marginal: Marginal) -> Tensor:
@@ -199,7 +195,7 @@ def _turning(
     denoiser: Denoiser, marginal: Marginal, z: Tensor, divergence: Callable[[Field, Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """dz/da at `z` and its divergence."""
-    norm = _norm(marginal)
+    norm = marginal.norm
     unit = Marginal(marginal.alpha / norm, marginal.sigma / norm)
 
     def field(z: Tensor) -> Tensor:
@@ -248,15 +244,13 @@ def predictor_corrector(
     Song et al. 2021, algorithms 2 and 3.
     """
 
-    def fresh() -> Tensor:
-        return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
+    noise = standard_noise(x, generator)
     for t, s in pairwise(torch.as_tensor(times, dtype=torch.float64)):
-        moved, prediction = predictor(x, schedule(s), schedule(t), denoiser, fresh())
+        moved, prediction = predictor(x, schedule(s), schedule(t), denoiser, noise())
         yield State(float(t), x, prediction.x0)
         x, here = moved, schedule(s)
         for _ in range(corrections if bool(here.sigma > 0) else 0):
-            x = langevin(denoiser(x, here).score(here), x, size * float(here.sigma) ** 2, fresh())
+            x = langevin(denoiser(x, here).score(here), x, size * float(here.sigma) ** 2, noise())
     yield State(float(times[-1]), x, x)
 
 

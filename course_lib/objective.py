@@ -1,4 +1,4 @@
-"""The losses: naive, simple, weighted, and every term of the evidence lower bound (ELBO).
+"""The losses: simple, weighted, and every term of the evidence lower bound (ELBO).
 
 Terms of the bound are in nats, (B,), summed over an image's dimensions; bits per dimension are reported, never summed.
 For times 0 = t_0 < t_1 < ... < t_n = T,
@@ -16,17 +16,8 @@ import torch
 from torch import Tensor
 
 from .gaussian import Isotropic, per_sample
-from .parametrization import Denoiser, Network, Parametrization, told
+from .parametrization import Denoiser, Network, Parametrization, log_snr_of
 from .schedule import Marginal, StepStd, Table, bridge, jump, reverse_std
-
-
-def naive(network: Network, x_s: Tensor, x_t: Tensor, marginal: Marginal) -> Tensor:
-    """Notebook 01's first loss: predict the image one step earlier. Mean of |x_s - network(x_t)|**2 over all pixels,
-    ().
-
-    `x_s`, `x_t` (B, ...) are neighbours on one noising walk; `marginal` is that of x_t.
-    """
-    return (network(x_t, told(marginal, x_t)) - x_s).square().mean()
 
 
 def simple(
@@ -38,7 +29,7 @@ def simple(
     `x_0`, `noise` (B, ...); `marginal` of the drawn times, () or (B,). Differentiable.
     """
     x_t = jump(x_0, marginal, noise)
-    output = network(parametrization.input(x_t, marginal), told(marginal, x_t))
+    output = network(parametrization.input(x_t, marginal), log_snr_of(marginal, x_t))
     return (output - parametrization.output(x_0, noise, marginal)).square().mean()
 
 

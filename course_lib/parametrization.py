@@ -79,27 +79,48 @@ def clip(prediction: Prediction, x_t: Tensor, marginal: Marginal, low: float = -
 
 @dataclass(frozen=True)
 class Preconditioning:
-    """x0 = skip x_t + out F(scale x_t): factors that make F's input and target unit variance at every noise level.
+    """x0 = skip x_t + out F(scale x_t, log-SNR): F's input and target have unit variance at every noise level.
 
-    Karras et al. 2022, table 1 (right column), translated from y = x_t / alpha, u = sigma / alpha. Finite everywhere,
-    also where alpha = 0; with sigma_data = 1 and a VP schedule F is minus the v prediction. Each () or (B,).
+    Karras et al. 2022, table 1 (right column: c_skip, c_out, c_in; their c_noise is `log_snr_of`), translated from
+    y = x_t / alpha, u = sigma / alpha. Solved for F it is a x_0 + b eps with a = `of_image`, b = `of_noise`. Finite
+    everywhere, also where alpha = 0 or sigma = 0; with sigma_data = 1 and a VP schedule F is minus the v prediction.
+    Each () or (B,).
     """
 
     skip: Tensor
     out: Tensor
     scale: Tensor
+    of_image: Tensor
+    of_noise: Tensor
 
     @classmethod
     def of(cls, marginal: Marginal, sigma_data: float) -> Preconditioning:
-        total = marginal.sigma**2 + (marginal.alpha * sigma_data) ** 2  # the variance of a pixel of x_t
+        alpha, sigma = marginal.alpha, marginal.sigma
+        total = sigma**2 + (alpha * sigma_data) ** 2  # the variance of a pixel of x_t
         return cls(
-            skip=marginal.alpha * sigma_data**2 / total,
-            out=marginal.sigma * sigma_data / torch.sqrt(total),
+            skip=alpha * sigma_data**2 / total,
+            out=sigma * sigma_data / torch.sqrt(total),
             scale=1 / torch.sqrt(total),
+            of_image=sigma / (sigma_data * torch.sqrt(total)),
+            of_noise=-alpha * sigma_data / torch.sqrt(total),
         )
 
 
-TARGETS = ("x0", "eps", "v", "edm")
+Pair = tuple[Tensor, Tensor]
+
+
+def _edm(marginal: Marginal, sigma_data: float) -> Pair:
+    factors = Preconditioning.of(marginal, sigma_data)
+    return factors.of_image, factors.of_noise
+
+
+# Every target is a x_0 + b eps, one and the same knowledge in four forms: (marginal, sigma_data) -> (a, b).
+TARGETS: dict[str, Callable[[Marginal, float], Pair]] = {
+    "x0": lambda at, _: (torch.ones_like(at.alpha), torch.zeros_like(at.alpha)),
+    "eps": lambda at, _: (torch.zeros_like(at.alpha), torch.ones_like(at.alpha)),
+    "v": lambda at, _: (-at.sigma, at.alpha),
+    "edm": _edm,
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,10 @@ class Parametrization:
         if self.target not in TARGETS:
             raise ValueError(f"unknown target {self.target!r}: expected one of {', '.join(TARGETS)}")
 
+    def weights(self, marginal: Marginal) -> Pair:
+        """(a, b), each () or (B,): the output stands for a x_0 + b eps."""
+        return TARGETS[self.target](marginal, self.sigma_data)
+
     def input(self, x_t: Tensor, marginal: Marginal) -> Tensor:
         """What the network is shown: x_t, rescaled to unit variance for "edm"."""
         if self.target != "edm":
@@ -121,52 +146,41 @@ class Parametrization:
 
     def output(self, x_0: Tensor, noise: Tensor, marginal: Marginal) -> Tensor:
         """What a perfect network would answer for x_t = alpha x_0 + sigma noise: the regression target of training."""
-        if self.target == "x0":
-            return x_0
-        if self.target == "eps":
-            return noise
-        if self.target == "v":
-            return Prediction(x_0, noise).v(marginal)
-        # (x_0 - skip x_t) / out, with the division by sigma carried out by hand so that sigma = 0 is no special case
-        total = marginal.sigma**2 + (marginal.alpha * self.sigma_data) ** 2
-        of_image = marginal.sigma / (self.sigma_data * torch.sqrt(total))
-        of_noise = -marginal.alpha * self.sigma_data / torch.sqrt(total)
-        return per_sample(of_image, x_0) * x_0 + per_sample(of_noise, noise) * noise
+        a, b = self.weights(marginal)
+        return per_sample(a, x_0) * x_0 + per_sample(b, noise) * noise
 
     def error_weight(self, marginal: Marginal) -> Tensor:
         """w(t), () or (B,), such that the squared error of the network's output is w(t) |x_0 - x0_hat|**2.
 
-        1 for "x0", snr for "eps", snr + 1 for "v" (VP), snr + 1 / sigma_data**2 for "edm"; +inf at sigma = 0 but for
-        "x0".
+        (a - b alpha / sigma)**2, as an error of x_0 by e is one of eps by -e alpha / sigma: 1 for "x0", snr for "eps",
+        snr + 1 for "v" (VP), snr + 1 / sigma_data**2 for "edm"; +inf at sigma = 0 but for "x0".
         """
-        if self.target == "x0":
-            return torch.ones_like(marginal.snr)
-        if self.target == "eps":
-            return marginal.snr
-        if self.target == "v":
-            return ((marginal.alpha**2 + marginal.sigma**2) / marginal.sigma) ** 2
-        return marginal.snr + 1 / self.sigma_data**2
+        a, b = self.weights(marginal)
+        return (a - torch.where(b == 0, 0.0, b * marginal.alpha / marginal.sigma)) ** 2
 
     def prediction(self, output: Tensor, x_t: Tensor, marginal: Marginal) -> Prediction:
-        """The prediction that the network's `output` stands for."""
-        if self.target == "x0":
-            return Prediction.from_x0(output, x_t, marginal)
-        if self.target == "eps":
-            return Prediction.from_eps(output, x_t, marginal)
-        if self.target == "v":
-            return Prediction.from_v(output, x_t, marginal)
-        factors = Preconditioning.of(marginal, self.sigma_data)
-        x0 = per_sample(factors.skip, x_t) * x_t + per_sample(factors.out, output) * output
-        total = marginal.sigma**2 + (marginal.alpha * self.sigma_data) ** 2  # (x_t - alpha x0) / sigma without dividing
-        of_x_t, of_output = marginal.sigma / total, -marginal.alpha * self.sigma_data / torch.sqrt(total)
-        eps = per_sample(of_x_t, x_t) * x_t + per_sample(of_output, output) * output
-        return Prediction(x0, eps)
+        """The prediction that the network's `output` stands for.
+
+        The two equations a x0 + b eps = output and alpha x0 + sigma eps = x_t, solved. Their determinant
+        d = a sigma - b alpha is never 0 for "v" and "edm". It is -alpha for "eps": raises ValueError where alpha = 0,
+        as there the noise says nothing about x_0. It is sigma for "x0": where that is 0 nothing was noised; eps is 0.
+        """
+        a, b = self.weights(marginal)
+        d = a * marginal.sigma - b * marginal.alpha
+        if self.target == "eps" and bool((d == 0).any()):
+            raise ValueError("alpha is 0 (zero terminal SNR): the noise does not determine x_0 here; predict v or x_0")
+        clean = d == 0
+        d = torch.where(clean, 1.0, d)
+
+        def mix(of_x_t: Tensor, of_output: Tensor) -> Tensor:
+            return per_sample(of_x_t, x_t) * x_t + per_sample(of_output, output) * output
+
+        x0 = mix(-b / d, torch.where(clean, 1.0, marginal.sigma / d))
+        return Prediction(x0, mix(torch.where(clean, 0.0, a / d), torch.where(clean, 0.0, -marginal.alpha / d)))
 
 
-def told(marginal: Marginal, x_t: Tensor) -> Tensor:
-    """What a network is told about the noise level of `x_t` (B, ...): its log-SNR, float32, one number per sample,
-    (B,).
-    """
+def log_snr_of(marginal: Marginal, x_t: Tensor) -> Tensor:
+    """What a network is told about the noise level of `x_t` (B, ...): its log-SNR, one float32 per sample, (B,)."""
     return marginal.log_snr.to(device=x_t.device, dtype=torch.float32).expand(len(x_t))
 
 
@@ -177,7 +191,7 @@ def network_denoiser(network: Network, parametrization: Parametrization, clip_x0
     """
 
     def denoise(x_t: Tensor, marginal: Marginal) -> Prediction:
-        output = network(parametrization.input(x_t, marginal), told(marginal, x_t)).to(x_t.dtype)
+        output = network(parametrization.input(x_t, marginal), log_snr_of(marginal, x_t)).to(x_t.dtype)
         prediction = parametrization.prediction(output, x_t, marginal)
         return clip(prediction, x_t, marginal) if clip_x0 else prediction
 

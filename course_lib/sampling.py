@@ -33,6 +33,15 @@ class State:
     x0: Tensor
 
 
+Noise = Callable[[], Tensor]
+"""Fresh standard noise of the shape of x, one step's at every call."""
+
+
+def standard_noise(x: Tensor, generator: torch.Generator | None = None) -> Noise:
+    """Standard noise like `x`, drawn from `generator` on the CPU, so that a seed means the same on every device."""
+    return lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+
+
 def sample(
     denoiser: Denoiser,
     schedule: Schedule,
@@ -40,32 +49,37 @@ def sample(
     x: Tensor,
     step: Step,
     generator: torch.Generator | None = None,
+    noise: Noise | None = None,
 ) -> Iterator[State]:
     """Walk `x`, (B, ...) at `times[0]`, down `times` (n + 1 falling values); yields n + 1 states, the sample last.
 
-    Every step is handed fresh standard noise drawn from `generator` on the CPU, so that a seed means the same on every
-    device; steps without randomness leave it unused. Raises ValueError where times do not fall.
+    Every step is handed `noise()`: `standard_noise(x, generator)` unless given. Steps without randomness leave it
+    unused. Raises ValueError where times do not fall.
     """
-    times = torch.as_tensor(times, dtype=torch.float64)
-    if times.ndim != 1 or len(times) < 2 or bool((times.diff() >= 0).any()):
-        raise ValueError(f"times must be two or more falling values, got {times.flatten()[:8].tolist()}")
-    return walk(denoiser, schedule, times, x, step, generator)
+    return steps_along(falling_times(times), denoiser, schedule, x, step, noise or standard_noise(x, generator))
 
 
-def walk(
-    denoiser: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, step: Step, generator: torch.Generator | None
+def steps_along(
+    times: Tensor, denoiser: Denoiser, schedule: Schedule, x: Tensor, step: Step, noise: Noise
 ) -> Iterator[State]:
     """The loop itself, along `times` in either direction: `sample` goes down, `continuous.encode` goes up."""
     for t, s in pairwise(times):
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-        moved, prediction = step(x, schedule(s), schedule(t), denoiser, noise)
+        moved, prediction = step(x, schedule(s), schedule(t), denoiser, noise())
         yield State(float(t), x, prediction.x0)
         x = moved
     yield State(float(times[-1]), x, x)
 
 
+def falling_times(times: Tensor) -> Tensor:
+    """`times` as float64, (n + 1,). Raises ValueError unless they are two or more falling values."""
+    times = torch.as_tensor(times, dtype=torch.float64)
+    if times.ndim != 1 or len(times) < 2 or bool((times.diff() >= 0).any()):
+        raise ValueError(f"times must be two or more falling values, got {times.flatten()[:8].tolist()}")
+    return times
+
+
 def last(states: Iterator[State]) -> Tensor:
-    """The sample at the end of the walk, (B, ...)."""
+    """The sample that `states` end in, (B, ...)."""
     return deque(states, maxlen=1)[0].x
 
 

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import restore_training
-from .engine.gpu import PLAIN, Engine, compiled, hand_over, resident, take
+from .engine.devices import choose_device
+from .engine.gpu import PLAIN, Engine, hand_over, resident, take
 from .engine.parallel import ALONE, Processes
+from .engine.stepper import Stepper, step_seed
 from .muon import Muon, split
 from .objective import simple
 from .parametrization import Parametrization
-from .schedule import Marginal, Schedule
-from .unet import UNet, channels_last
+from .schedule import Marginal, NoiseLaw, log_normal_law
+from .unet import channels_last
 
-NoiseLaw = Callable[[int, torch.Generator], Marginal]
-"""(batch, generator) -> one marginal per image, on the generator's device: how often each noise level is visited."""
-
-
+N = TypeVar("N", bound=nn.Module)
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -72,63 +70,33 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class TrainState:
+class TrainState(Generic[N]):
     """Where training stands after `step` steps. `loss` () is this step's; `average` is the network to sample from."""
 
     step: int
     loss: Tensor
     seconds: float
     progress: float  # the share of the planned steps or seconds that is done, 0 to 1
-    network: UNet
-    average: UNet
+    network: N
+    average: N
     optimizers: list[torch.optim.Optimizer]
 
 
-def log_normal(mean: float = -0.2, std: float = 1.1) -> NoiseLaw:
-    """ln(sigma / alpha) ~ N(mean, std**2), variance preserving (Karras et al. 2022, section 5).
-
-    Stratified: the batch's levels are spread evenly over the law's quantiles, which takes noise out of the loss.
-    """
-
-    def draw(batch: int, generator: torch.Generator) -> Marginal:
-        quantiles = _spread(batch, generator).clamp(1e-6, 1 - 1e-6)
-        return Marginal.from_ratio(torch.exp(mean + std * torch.special.ndtri(quantiles)).float())
-
-    return draw
-
-
-def uniform_in_time(schedule: Schedule) -> NoiseLaw:
-    """t uniform on (0, end) of a continuous schedule (Ho et al. 2020 for its table), stratified as `log_normal`."""
-
-    def draw(batch: int, generator: torch.Generator) -> Marginal:
-        marginal = schedule(schedule.end * (1 - _spread(batch, generator)))
-        return Marginal(marginal.alpha.float(), marginal.sigma.float())
-
-    return draw
-
-
-def _spread(batch: int, generator: torch.Generator) -> Tensor:
-    """`batch` numbers in [0, 1), float64: one in each of as many equal parts, in random order."""
-    device = generator.device
-    parts = torch.randperm(batch, generator=generator, device=device)
-    return (parts + torch.rand(batch, generator=generator, device=device, dtype=torch.float64)) / batch
-
-
-class Ema:
+class Ema(Generic[N]):
     """A running average of a network's parameters, the network to sample from.
 
     The decay warms up as (1 + n) / (10 + n), so that a short run forgets its random start: a fixed 0.9999 would keep
     82% of it after 2,000 steps. Parameters are averaged; buffers are copied.
     """
 
-    def __init__(self, network: UNet, decay: float = 0.9999) -> None:
+    def __init__(self, network: N, decay: float = 0.9999) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"expected a decay in [0, 1), got {decay}")
         self.decay = decay
-        self.average = deepcopy(network).eval().requires_grad_(False)
+        self.average: N = deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: UNet, step: int) -> None:
+    def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards `network` after its `step`-th update (counted from 1)."""
         share = 1 - warmed_decay(step, self.decay)
         torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in network.parameters()], share)
@@ -144,26 +112,6 @@ def warmed_decay(step: int, decay: float) -> float:
 def learning_rate_factor(step: int, progress: float, warmup: int) -> float:
     """The share of the highest learning rate at this step (from 0): up over `warmup` steps, down along a cosine."""
     return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes a GPU where there is one. Raises ValueError for one that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} is not available here: expected auto, cpu, or a GPU that exists") from error
-
-
-def reduced_precision(device: torch.device) -> torch.dtype | None:
-    """The type to compute in: bfloat16 on GPUs that have it in hardware, float16 on older ones, None (float32) on CPUs.
-
-    Asks for compute capability 8.0: `is_bf16_supported()` also says yes where bfloat16 is emulated, slowly.
-    """
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
 
 
 def batch_indices(step: int, batch: int, count: int, seed: int) -> Tensor:
@@ -186,7 +134,7 @@ def _shuffle(count: int, seed: int) -> Tensor:
 
 
 def train(
-    network: UNet,
+    network: N,
     parametrization: Parametrization,
     images: Tensor,
     config: TrainConfig,
@@ -195,85 +143,97 @@ def train(
     resume: dict[str, Tensor] | None = None,
     engine: Engine = PLAIN,
     processes: Processes = ALONE,
-) -> Iterator[TrainState]:
+) -> Iterator[TrainState[N]]:
     """Train `network` on `images`, (N, C, H, W) in [-1, 1], and yield after every step.
 
     Muon and AdamW, warm-up and cosine decay of the learning rates, clipped gradients, an average with warm-up, reduced
-    precision where the device has it. `noise_law` defaults to the `log_normal` of the config. `labels` (N,) go to a
-    network with classes. `resume` is what `checkpoint.training_tensors` saved: the run continues as if it had never
-    stopped.
+    precision where the device has it. `noise_law` defaults to the `log_normal_law` of the config. `labels` (N,) go to a
+    network with classes. `resume` is what `training_tensors` gave: the run continues as if it had never stopped.
 
     With several `processes` each computes its share of the same batches; gradients, losses and, under `seconds`, the
     first one's clock are common to all. `batch` counts the images of all; ValueError where they cannot be shared
-    equally. Layers with dropout draw for each process on its own. `engine`: how a step is computed.
+    equally. `engine`: how a step is computed.
     """
-    device, share = choose_device(config.device), processes.share(config.batch)
-    network = channels_last(network.to(device)).train()
-    images = resident(images, device)
-    labels = None if labels is None else labels.to(device)
-    draw_levels = noise_law or log_normal(config.noise_mean, config.noise_std)
-    ema = Ema(network, config.ema_decay)
-    optimizers = make_optimizers(network, config)
-    highest = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    network = channels_last(network.to(choose_device(config.device))).train()
+    ema, optimizers = Ema(network, config.ema_decay), make_optimizers(network, config)
     step, before = (0, 0.0) if resume is None else restore_training(resume, network, ema.average, optimizers)
-    generator = torch.Generator(device)
-    precision = engine.dtype(reduced_precision(device))
-    scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+    batches = Batches(images, labels, config, noise_law, class_count(network, labels), processes)
+    example = batches(0)
+    stepper = Stepper(
+        network, optimizers, (example.x_0, example.label), config.seed, config.gradient_clip, engine, processes
+    )
+    progress = Progress(config, before, processes)
 
-    @contextmanager
-    def surroundings(step: int) -> Iterator[None]:
-        own = step_seed(config.seed, step + 1_000_000_007 * processes.rank)  # CPUs use the lower 32 bits of a seed
-        with dropout_seed(network, device, own), autocast(device, precision):
-            yield
-
-    forward: nn.Module = network
-    if engine.compile:
-        rows = slice(0, share.stop - share.start)
-        x = take(images, batch_indices(0, config.batch, len(images), config.seed)[rows], device)
-        label = None if labels is None else labels[rows]
-        forward = compiled(
-            network, x.contiguous(memory_format=torch.channels_last), label, engine.backend, partial(surroundings, 0)
-        )
-    forward = processes.wrap(forward, device)
-    started = time.monotonic() - before
-
-    def progress(step: int) -> float:
-        if config.steps is not None:
-            return step / config.steps
-        return processes.agree((time.monotonic() - started) / float(config.seconds or 1))
+    def loss_of(batch: Batch, forward: nn.Module) -> Tensor:
+        return simple(partial(forward, label=batch.label), parametrization, batch.x_0, batch.marginal, batch.noise)
 
     while (done := progress(step)) < 1:
-        generator.manual_seed(step_seed(config.seed, step))
-        chosen = batch_indices(step, config.batch, len(images), config.seed)
-        x_0 = take(images, chosen[share], device).contiguous(memory_format=torch.channels_last)
-        told = None
-        if labels is not None:
-            of_all = labels[hand_over(chosen, device)]
-            told = with_dropout(of_all, config.label_dropout, network.config.classes, generator)[share]
-        # Everything random is drawn for the whole batch, then shared out: the number of processes changes nothing.
-        levels = draw_levels(config.batch, generator)
-        marginal = Marginal(levels.alpha[share], levels.sigma[share])
-        noise = torch.randn((config.batch, *images.shape[1:]), generator=generator, device=device)[share]
-        factor = learning_rate_factor(step, done, config.warmup)
-        for optimizer, rate in zip(optimizers, highest, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * factor
-        with surroundings(step):
-            loss = simple(partial(forward, label=told), parametrization, x_0, marginal, noise)
-        scaler.scale(loss).backward()
-        for optimizer in optimizers:
-            scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-        # Clipping spreads an overflow in float16 to all gradients; the scaler has looked at each optimiser's alone.
-        sound = not scaler.is_enabled() or bool(norm.isfinite())
-        for optimizer in optimizers:
-            if sound:
-                scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)
-        scaler.update()
-        step += 1
-        ema.update(network, step)
-        loss = processes.mean(loss.detach())
-        yield TrainState(step, loss, time.monotonic() - started, progress(step), network, ema.average, optimizers)
+        set_learning_rates(optimizers, config, learning_rate_factor(step, done, config.warmup))
+        loss = stepper(step, partial(loss_of, batches(step)))
+        ema.update(network, step := step + 1)
+        yield TrainState(step, loss, progress.seconds, progress(step), network, ema.average, optimizers)
+
+
+class Batch(NamedTuple):
+    """What one step of training learns from: images, their labels if any, noise levels, and the noise."""
+
+    x_0: Tensor
+    label: Tensor | None
+    marginal: Marginal
+    noise: Tensor
+
+
+class Batches:
+    """The batches of a run, by step: each depends on nothing but the seed and the step.
+
+    Everything random is drawn for the whole batch, then shared out among the processes: their number changes nothing.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        config: TrainConfig,
+        noise_law: NoiseLaw | None = None,
+        classes: int = 0,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.device, self.share = choose_device(config.device), processes.share(config.batch)
+        self.images = resident(images, self.device)
+        self.labels = None if labels is None else labels.to(self.device)
+        self.config, self.classes = config, classes
+        self.noise_law = noise_law or log_normal_law(config.noise_mean, config.noise_std)
+        self.generator = torch.Generator(self.device)
+
+    def __call__(self, step: int) -> Batch:
+        config, device, share = self.config, self.device, self.share
+        generator = self.generator.manual_seed(step_seed(config.seed, step))
+        chosen = batch_indices(step, config.batch, len(self.images), config.seed)
+        x_0 = take(self.images, chosen[share], device).contiguous(memory_format=torch.channels_last)
+        label = None
+        if self.labels is not None:
+            of_all = self.labels[hand_over(chosen, device)]
+            label = drop_labels(of_all, config.label_dropout, self.classes, generator)[share]
+        levels = self.noise_law(config.batch, generator)
+        noise = torch.randn((config.batch, *self.images.shape[1:]), generator=generator, device=device)[share]
+        return Batch(x_0, label, Marginal(levels.alpha[share], levels.sigma[share]), noise)
+
+
+class Progress:
+    """The share of the planned steps or seconds that is done, 0 to 1; the clock goes on from `before` seconds."""
+
+    def __init__(self, config: TrainConfig, before: float = 0.0, processes: Processes = ALONE) -> None:
+        self.config, self.processes = config, processes
+        self.started = time.monotonic() - before
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def __call__(self, step: int) -> float:
+        if self.config.steps is not None:
+            return step / self.config.steps
+        return self.processes.agree(self.seconds / float(self.config.seconds or 1))
 
 
 def make_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -289,28 +249,55 @@ def make_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim
     return [Muon(hidden, lr=config.muon_rate, weight_decay=config.weight_decay), adamw(others)]
 
 
-def step_seed(seed: int, step: int) -> int:
-    """The seed of everything random in one step: a resumed run needs no saved random state."""
-    return (seed * 1_000_003 + step) % 2**32
+def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], config: TrainConfig, factor: float) -> None:
+    """Set each optimiser to this share of its highest learning rate."""
+    for optimizer in optimizers:
+        highest = config.muon_rate if isinstance(optimizer, Muon) else config.learning_rate
+        optimizer.param_groups[0]["lr"] = highest * factor
 
 
-def with_dropout(labels: Tensor, share: float, unknown: int, generator: torch.Generator) -> Tensor:
+def class_count(network: nn.Module, labels: Tensor | None) -> int:
+    """The number of labels that `network` knows. Raises ValueError where it knows none and `labels` are given."""
+    classes = int(getattr(getattr(network, "config", None), "classes", 0))
+    if labels is not None and not classes:
+        raise ValueError("labels are for a network with classes; this one has none")
+    return classes
+
+
+def drop_labels(labels: Tensor, share: float, unknown: int, generator: torch.Generator) -> Tensor:
     """`labels` (B,) with a random `share` of them replaced by `unknown` (Ho and Salimans 2022)."""
     hidden = torch.rand(labels.shape, generator=generator, device=labels.device) < share
     return torch.where(hidden, unknown, labels)
 
 
-@contextmanager
-def dropout_seed(network: UNet, device: torch.device, seed: int) -> Iterator[None]:
-    """Inside the block dropout, which knows only PyTorch's global generator, draws from `seed`."""
-    if not network.config.dropout:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+def training_tensors(state: TrainState[Any]) -> dict[str, Tensor]:
+    """Everything a run needs to go on as if it had never stopped, as named tensors on the CPU."""
+    tensors = {"step": torch.tensor(state.step), "seconds": torch.tensor(state.seconds, dtype=torch.float64)}
+    tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+    for part, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{part}.{index}.{name}": torch.as_tensor(v) for name, v in moments.items()}
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def autocast(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager:
-    """Computes in `precision` inside the block; None leaves float32 alone."""
-    return nullcontext() if precision is None else torch.autocast(device.type, precision)
+def restore_training(
+    tensors: dict[str, Tensor], network: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]
+) -> tuple[int, float]:
+    """Put `training_tensors` back where they came from; returns the steps and the seconds already done."""
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+    network.load_state_dict(part("network."))
+    average.load_state_dict(part("average."))
+    for number, optimizer in enumerate(optimizers):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(f"optimizer.{number}.").items():
+            index, key = name.split(".", 1)
+            if value.ndim:  # stored in the parameter's own memory order, which the fused optimiser takes for granted
+                value = torch.empty_like(parameters[int(index)]).copy_(value)
+            moments.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(tensors["step"]), float(tensors["seconds"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,7 @@ PRESETS: dict[str, UNetConfig] = {
 }
 
 
-class NoiseLevel(nn.Module):
+class LevelEmbedding(nn.Module):
     """log-SNR (B,) -> features (B, width): sines and cosines of it, then two linear layers.
 
     The log-SNR is clamped to +-15, where an image of [-1, 1] is as good as clean or gone; infinities are welcome.
@@ -160,7 +161,7 @@ class UNet(nn.Module):
         self.config = config
         width, features = config.width, 2 * config.width
         packed = config.channels * config.patch**2
-        self.noise_level = NoiseLevel(features)
+        self.noise_level = LevelEmbedding(features)
         self.label = nn.Embedding(config.classes + 1, features) if config.classes else None
         self.stem = nn.Conv2d(packed + 2 * config.coordinates, width, 3, padding=1)
 
@@ -257,7 +258,10 @@ def coordinates(like: Tensor) -> Tensor:
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)]).expand(b, 2, height, width)
 
 
-def channels_last(network: UNet) -> UNet:
+N = TypeVar("N", bound=nn.Module)
+
+
+def channels_last(network: N) -> N:
     """`network` with its weights stored channel by channel within a pixel, which convolutions read faster."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

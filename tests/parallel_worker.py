@@ -20,7 +20,7 @@ from torch import Tensor
 
 import course_lib.training as training
 from course_lib.engine.gpu import PLAIN, Engine
-from course_lib.engine.parallel import ALONE, Processes, joined
+from course_lib.engine.parallel import ALONE, Processes, join_processes
 from course_lib.parametrization import Parametrization
 from course_lib.training import TrainConfig, train
 from course_lib.unet import UNet, UNetConfig
@@ -106,7 +106,7 @@ def sent(processes: Processes) -> dict[str, Tensor]:
 
 def main(command: str, *arguments: str) -> int:
     if command == "learn":
-        with joined("cpu") as processes:
+        with join_processes("cpu") as processes:
             found = learn(processes) | {"steps": steps_by_the_clock(processes), "dropped": dropped(processes)}
             found["compiled loss"] = learn(processes, 4, Engine(compile=True, backend="aot_eager"))["loss"]
             found |= sent(processes)
@@ -114,6 +114,7 @@ def main(command: str, *arguments: str) -> int:
         return 0
 
     import course_lib.command.runs as runs
+
     from course_lib.__main__ import main as command_line
 
     real, step, ranks = runs.train, int(arguments[0]), arguments[1].split(",")

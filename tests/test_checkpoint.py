@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import course_lib
-from course_lib.checkpoint import Model, load_model, save_model, write_atomically
+from course_lib.checkpoint import Model, load_model, save_model
+from course_lib.files import write_atomically
 from course_lib.parametrization import Parametrization
 from course_lib.unet import UNet, UNetConfig
 

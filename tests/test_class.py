@@ -174,7 +174,9 @@ def test_known_mistakes_get_their_hint_and_nobody_gets_a_value(runs: Runs) -> No
             assert EXERCISES[id].wrong_answers[k].hint in text
         if student.name.startswith("library"):
             assert "write it yourself" in text
-        values = [f"{n:.3f}" for case in EXERCISES["90.3"].draw_cases(SEED) for n in case.args[0].flatten().tolist() if n]
+        values = [
+            f"{n:.3f}" for case in EXERCISES["90.3"].draw_cases(SEED) for n in case.args[0].flatten().tolist() if n
+        ]
         assert not any(value in text for value in values)
 
 

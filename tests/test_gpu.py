@@ -19,10 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import course_lib.engine.gpu as gpu_module
 import course_lib.training as training
 from course_lib.checkpoint import Model
+from course_lib.engine.devices import reduced_precision
 from course_lib.engine.gpu import (
     Engine,
     Graphed,
-    compiled,
+    compile_network,
     cuda_record,
     hand_over,
     in_pieces,
@@ -34,7 +35,7 @@ from course_lib.muon import split
 from course_lib.parametrization import Parametrization
 from course_lib.sampling import STEPS, sample
 from course_lib.schedule import karras_times
-from course_lib.training import TrainConfig, reduced_precision, train
+from course_lib.training import TrainConfig, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 from course_staff.studies import gpu_check
 from course_staff.studies.diffusers_unet import Theirs
@@ -137,7 +138,7 @@ def test_compiling_leaves_no_gradients_and_really_compiles():
 
     torch._dynamo.register_backend(counting, name="counting")
     network = awake(LAYOUT)
-    call = compiled(network, images(6), backend="counting")
+    call = compile_network(network, images(6), backend="counting")
     assert len(graphs) == 1 and all(p.grad is None for p in network.parameters())
     x = images(6)
     torch.testing.assert_close(call(x, torch.zeros(6)), network(x, torch.zeros(6)))

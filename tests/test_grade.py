@@ -119,7 +119,9 @@ def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(proces
     assert "Variances add, standard deviations do not." in row(result, "90.1").feedback
     assert "Divide by N, not by N - 1." in row(result, "90.2").feedback
     assert row(result, "90.3").feedback.startswith("case '3 x 3': the function stopped with ValueError (line 2 of")
-    inputs = [f"{number:.2f}" for case in EXERCISES["90.3"].draw_cases(SEED) for number in case.args[0].flatten().tolist()]
+    inputs = [
+        f"{number:.2f}" for case in EXERCISES["90.3"].draw_cases(SEED) for number in case.args[0].flatten().tolist()
+    ]
     text = " ".join(row.feedback for row in result.rows)
     assert not any(number.strip("0.-") and number in text for number in inputs)
 
@@ -614,7 +616,9 @@ def test_what_is_not_a_text_of_json_is_refused(text: Any) -> None:
 def test_wrong_and_unchecked_values_are_not_right() -> None:
     wrong = [{"value": encode((0.0, 0.0, 5)), "changed_inputs": False}] * 2
     assert verdict(message(outcomes=wrong)) == "wrong"
-    changed = [{"value": encode(run(EXERCISES["90.2"].reference, case).value)} for case in EXERCISES["90.2"].draw_cases(SEED)]
+    changed = [
+        {"value": encode(run(EXERCISES["90.2"].reference, case).value)} for case in EXERCISES["90.2"].draw_cases(SEED)
+    ]
     assert verdict(message(outcomes=changed)) == "wrong", "changed_inputs has to be said to be False"
 
 

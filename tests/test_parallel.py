@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import course_lib.command.runs as runs
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from parallel_worker import CLIP, learn
 
-import course_lib.command.runs as runs
 from course_lib.__main__ import main
 from course_lib.checkpoint import Model
-from course_lib.engine.parallel import ALONE, Processes, joined, started_together
+from course_lib.engine.devices import choose_device
+from course_lib.engine.parallel import ALONE, Processes, join_processes, started_together
 from course_lib.parametrization import Parametrization
-from course_lib.training import choose_device
 from course_lib.unet import UNet, UNetConfig
 
 WORKER = str(Path(__file__).with_name("parallel_worker.py"))
@@ -274,7 +274,7 @@ def test_one_process_downloads_then_the_other_machines_first_then_the_rest(monke
 def test_one_process_is_alone_whatever_started_it(monkeypatch):
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    with joined() as processes:
+    with join_processes() as processes:
         assert processes is ALONE
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")

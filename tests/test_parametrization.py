@@ -12,8 +12,8 @@ from course_lib.parametrization import (
     Preconditioning,
     Prediction,
     clip,
+    log_snr_of,
     network_denoiser,
-    told,
 )
 from course_lib.schedule import Cosine, Linear, Marginal, Straight, VarianceExploding, jump
 
@@ -146,7 +146,7 @@ def test_a_network_is_told_one_log_snr_per_sample_and_shown_its_scaled_input():
         factors = Preconditioning.of(Linear()(0.3), 0.5)
         torch.testing.assert_close(seen["x"], float(factors.scale) * x_t)
         torch.testing.assert_close(found.x0, float(factors.skip) * x_t)
-    assert told(Cosine()(1.0), x_t).tolist() == [-math.inf]
+    assert log_snr_of(Cosine()(1.0), x_t).tolist() == [-math.inf]
 
 
 def test_clipped_denoisers_keep_x0_in_range_and_the_prediction_whole():

@@ -14,7 +14,7 @@ from torch import Tensor
 from course_lib.gaussian import per_sample
 from course_lib.objective import decoder_term, simple
 from course_lib.oracle import empirical_denoiser, gaussian_denoiser
-from course_lib.parametrization import Parametrization, Prediction, clip, network_denoiser, told
+from course_lib.parametrization import Parametrization, Prediction, clip, log_snr_of, network_denoiser
 from course_lib.sampling import STEPS, ddim, ddpm, fresh_noise, last, sample
 from course_lib.schedule import Cosine, Linear, Marginal, Table, jump, kernel, linear_betas
 
@@ -77,7 +77,7 @@ def test_pitfall_04_network_and_table_agree_on_the_noise_level_at_every_row():
             network_denoiser(network, parametrization)(x_t, table(t)).eps, noise, atol=1e-4, rtol=0
         )
         for neighbour in (table(t - 1), table(t + 1)):
-            shifted = parametrization.prediction(network(x_t, told(neighbour, x_t)), x_t, table(t))
+            shifted = parametrization.prediction(network(x_t, log_snr_of(neighbour, x_t)), x_t, table(t))
             assert (shifted.eps - noise).abs().max() > 1e-3
 
 

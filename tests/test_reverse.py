@@ -24,7 +24,7 @@ from course_lib.lessons.reverse import (
 )
 from course_lib.objective import bound, step_weight
 from course_lib.oracle import gaussian_denoiser, gaussian_step_std
-from course_lib.schedule import Cosine, Linear, Table, VarianceExploding, kernel, walk
+from course_lib.schedule import Cosine, Linear, Table, VarianceExploding, kernel, noising_path
 
 MEAN, STD = 0.4, 0.3
 EXACT = partial(gaussian_step_std, STD)
@@ -38,7 +38,7 @@ def data(count: int, seed: int = 0) -> torch.Tensor:
 
 def walked(table: Table, x_0: torch.Tensor, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return walk(x_0, table, torch.randn(int(table.end), *x_0.shape, generator=generator, dtype=x_0.dtype))
+    return noising_path(x_0, table, torch.randn(int(table.end), *x_0.shape, generator=generator, dtype=x_0.dtype))
 
 
 def prior(table: Table, like: torch.Tensor) -> Isotropic:

@@ -29,9 +29,9 @@ from course_lib.schedule import (
     kernel,
     linear_betas,
     log_snr_times,
+    noising_path,
     reverse_std,
     uniform_times,
-    walk,
 )
 
 F64 = torch.float64
@@ -308,7 +308,7 @@ def test_spacings_are_even_in_what_they_promise():
 def test_a_walk_of_impulses_holds_every_noise_s_coefficient():
     """Against products written out: what injection i became by time t is std_i times all later scales."""
     gammas = torch.tensor([0.9, 0.5, 0.8], dtype=F64)
-    seen = walk(torch.zeros(3, dtype=F64), Table.from_gammas(gammas), torch.eye(3, dtype=F64))
+    seen = noising_path(torch.zeros(3, dtype=F64), Table.from_gammas(gammas), torch.eye(3, dtype=F64))
     for t in range(4):
         for i in range(3):
             expected = math.sqrt(1 - gammas[i] ** 2) * math.prod(gammas[i + 1 : t].tolist()) if i < t else 0.0
@@ -318,7 +318,7 @@ def test_a_walk_of_impulses_holds_every_noise_s_coefficient():
 def test_a_walk_has_the_marginals_of_its_table_and_the_correlations_of_a_chain():
     table = Table.of(Linear(), 12)
     noise = draw(12, 40_000, seed=5)
-    path = walk(torch.full((40_000,), 0.7, dtype=F64), table, noise)
+    path = noising_path(torch.full((40_000,), 0.7, dtype=F64), table, noise)
     centred = path - 0.7 * table.alpha[:, None]
     assert float((centred.mean(1)).abs().max()) < 4 / math.sqrt(40_000)
     assert centred[1:].std(1) == pytest.approx(table.sigma[1:], rel=0.02)
@@ -330,7 +330,7 @@ def test_a_walk_has_the_marginals_of_its_table_and_the_correlations_of_a_chain()
 
 def test_a_walk_without_a_noise_for_each_step_is_refused():
     with pytest.raises(ValueError, match="a walk of 4 steps"):
-        walk(torch.zeros(2), Table.of(Linear(), 4), torch.zeros(3, 2))
+        noising_path(torch.zeros(2), Table.of(Linear(), 4), torch.zeros(3, 2))
 
 
 def test_the_clean_row_s_sigma_is_zero_without_a_minus_sign():

@@ -10,18 +10,16 @@ import torch
 from scipy import stats
 
 import course_lib.training as training
-from course_lib.checkpoint import training_tensors
+from course_lib.engine.devices import reduced_precision
 from course_lib.parametrization import Parametrization
-from course_lib.schedule import Linear
+from course_lib.schedule import Linear, log_normal_law, uniform_in_time
 from course_lib.training import (
     Ema,
     TrainConfig,
     batch_indices,
     learning_rate_factor,
-    log_normal,
-    reduced_precision,
     train,
-    uniform_in_time,
+    training_tensors,
     warmed_decay,
 )
 from course_lib.unet import UNet, UNetConfig
@@ -75,7 +73,7 @@ def test_every_epoch_shows_every_image_once_and_a_batch_may_span_two():
 
 def test_noise_levels_are_spread_as_the_law_says():
     generator = torch.Generator().manual_seed(0)
-    marginal = log_normal(-0.2, 1.1)(4000, generator)
+    marginal = log_normal_law(-0.2, 1.1)(4000, generator)
     assert stats.kstest(marginal.ratio.log().numpy(), stats.norm(-0.2, 1.1).cdf).statistic < 2 / 4000
     torch.testing.assert_close(marginal.alpha**2 + marginal.sigma**2, torch.ones(4000))
     times = Linear().time_at(uniform_in_time(Linear())(4000, generator).log_snr.double())

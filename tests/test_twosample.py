@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from course_lib.twosample import energy_distance, energy_test, null_band
+from course_lib.metrics import energy_distance, energy_test, null_band
 
 F64 = torch.float64
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.unet import PRESETS, Attention, NoiseLevel, UNet, UNetConfig, coordinates, parameter_count
+from course_lib.unet import PRESETS, Attention, LevelEmbedding, UNet, UNetConfig, coordinates, parameter_count
 
 
 def awake(network: torch.nn.Module) -> torch.nn.Module:
@@ -97,7 +97,7 @@ def test_the_noise_level_matters_and_infinite_ones_are_finite():
     answers = network(x, torch.tensor([0.0, 1.0, torch.inf, -torch.inf]))
     assert answers.isfinite().all()
     assert (answers[0] - answers[1]).abs().max() > 1e-3
-    features = NoiseLevel(16)(torch.tensor([torch.inf, 15.0, 99.0]))
+    features = LevelEmbedding(16)(torch.tensor([torch.inf, 15.0, 99.0]))
     torch.testing.assert_close(features[0], features[1])
     torch.testing.assert_close(features[0], features[2])
 

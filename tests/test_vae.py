@@ -16,9 +16,9 @@ from course_lib.lessons.vae import (
     grid_log_joint,
     importance_bound,
     kl_to_standard,
-    log_normal,
     log_weights,
     minimise,
+    normal_log_density,
     train_vae,
 )
 
@@ -67,7 +67,7 @@ def test_the_price_is_the_kl_of_two_gaussians_with_full_covariances():
 def test_log_normal_is_that_of_torch():
     z, mean, log_var = torch.randn(3, 4, 2, generator=generator(), dtype=torch.float64)
     expected = torch.distributions.Normal(mean, (0.5 * log_var).exp()).log_prob(z).sum(-1)
-    torch.testing.assert_close(log_normal(z, mean, log_var), expected)
+    torch.testing.assert_close(normal_log_density(z, mean, log_var), expected)
 
 
 def test_the_grid_gives_log_p_as_blind_monte_carlo_does(small):
@@ -94,7 +94,9 @@ def test_a_grid_may_be_moved_and_needs_two_latents(small):
     torch.testing.assert_close(grid.mean(0), centre)
     torch.testing.assert_close(grid.amax(0) - grid.amin(0), torch.full((2,), 2.0).double())
     with torch.no_grad():
-        expected = bernoulli_log_likelihood(small.decode(grid[7]), x[1]) + log_normal(grid[7], 0 * grid[7], 0 * grid[7])
+        expected = bernoulli_log_likelihood(small.decode(grid[7]), x[1]) + normal_log_density(
+            grid[7], 0 * grid[7], 0 * grid[7]
+        )
     torch.testing.assert_close(log_joint[1, 7], expected)
     with pytest.raises(ValueError, match="two latents, this network has 3"):
         grid_log_joint(Vae(6, 4, 3), pictures(1).float())
@@ -106,7 +108,7 @@ def test_the_elbo_misses_log_p_by_the_kl_to_the_posterior(small):
     with torch.no_grad():
         mean, log_var = small.encode(x)
         log_joint, grid, area = grid_log_joint(small, x, side=401, limit=7.0)
-        log_q = log_normal(grid, mean, log_var)
+        log_q = normal_log_density(grid, mean, log_var)
         weight = log_q.exp() * area
         exact = torch.logsumexp(log_joint[0], 0) + math.log(area)
         bound = (weight * (log_joint[0] - log_q)).sum()

@@ -144,7 +144,7 @@ def memory() -> Finding:
 def gpu() -> Finding:
     import torch
 
-    from ..training import reduced_precision
+    from ..engine.devices import reduced_precision
     from .machine import machine
 
     name = machine().gpu

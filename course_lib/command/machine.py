@@ -1,7 +1,7 @@
 """What the course found on this machine: versions, processor threads, memory, a GPU or none.
 
-`python -m course_lib.command.machine` prints the variable that keeps PyTorch to this process's share of the cores, for `env`;
-nothing where the share is everything, or the variable is set already. `make lab` and binder/start use it.
+`python -m course_lib.command.machine` prints, for `env`, the variable that keeps PyTorch to this process's share of the
+cores; nothing where the share is everything, or the variable is set already. `make lab` and binder/start use it.
 """
 
 from __future__ import annotations

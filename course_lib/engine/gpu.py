@@ -1,7 +1,6 @@
 """What a GPU gets beyond the network: data that stay on it, a compiler, a forward pass recorded for replay.
 
-On a CPU all of it falls back to the plain way. None of this has run on a GPU yet: the tests check it on a CPU, with
-fakes for what only a GPU has; `python -m course_staff.studies.gpu_check` checks and measures it where there is one.
+On a CPU all of it falls back to the plain way. docs/performance.md says what has been measured, and where.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ RESIDENT_SHARE = 0.5  # of the free memory of a GPU that images may take; the re
 class Engine:
     """How training steps are computed, not what: no part of a run's settings. The default is right everywhere.
 
-    precision   "auto" (see `training.reduced_precision`), "float32", "bfloat16" or "float16"
+    precision   "auto" (see `devices.reduced_precision`), "float32", "bfloat16" or "float16"
     compile     whether `torch.compile` is asked for; without a working compiler a run goes on without, and says so
     backend     the compiler, by torch's name for it
     """
@@ -57,7 +56,7 @@ def wants_compiling(choice: str, device: torch.device, seconds: float | None, st
     return device.type == "cuda" and long and importlib.util.find_spec("triton") is not None
 
 
-def compiled(
+def compile_network(
     network: nn.Module,
     x: Tensor,
     label: Tensor | None = None,
@@ -164,7 +163,7 @@ class Graphed:
             if (self.only_cuda and x.device.type != "cuda") or len(self.recordings) == self.shapes:
                 return self.network(x, log_snr)
             try:
-                self.recordings[key] = self._recorded(x, log_snr)
+                self.recordings[key] = self._record(x, log_snr)
             except RuntimeError as error:
                 reason = (str(error).strip().splitlines() or [""])[0]
                 log.warning("not recorded as a CUDA graph, going on without: %s", reason)
@@ -176,7 +175,7 @@ class Graphed:
         recording.replay()
         return recording.output.clone()
 
-    def _recorded(self, x: Tensor, log_snr: Tensor) -> Recording:
+    def _record(self, x: Tensor, log_snr: Tensor) -> Recording:
         fixed_x, fixed_log_snr = x.clone(), log_snr.clone()
         with torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext():
             output, replay = self.record(lambda: self.network(fixed_x, fixed_log_snr))

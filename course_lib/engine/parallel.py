@@ -5,7 +5,7 @@ changes nothing but rounding. One alone is `ALONE`, for which everything here do
 
     torchrun --nproc-per-node 2 -m course_lib train --data digits --steps 1000 --out runs/a
 
-CPUs speak through gloo, which is tested; GPUs through NCCL, which has not run yet. docs/scaling.md says more.
+CPUs speak through gloo, GPUs through NCCL. docs/scaling.md says more.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ class Processes:
         """The first process's `number`, on each of them. Travels between CPUs: no GPU is waited for."""
         if self.count == 1:
             return number
-        told = torch.tensor(number, dtype=torch.float64)
-        dist.broadcast(told, 0)
-        return float(told)
+        common = torch.tensor(number, dtype=torch.float64)
+        dist.broadcast(common, 0)
+        return float(common)
 
     def tensors_of_first(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
         """The first process's named tensors, or its None, on each of them: only it needs to read a run's files."""
@@ -100,11 +100,11 @@ class Processes:
         length = int(self.agree(-1 if content is None else len(content)))
         if length < 0:
             return None
-        told = torch.empty(length, dtype=torch.uint8) if content is None else content
-        dist.broadcast(told, 0)
-        return load(told.numpy().tobytes())
+        common = torch.empty(length, dtype=torch.uint8) if content is None else content
+        dist.broadcast(common, 0)
+        return load(common.numpy().tobytes())
 
-    def collected(self, mine: Tensor, owner: Tensor) -> Tensor:
+    def gather_rows(self, mine: Tensor, owner: Tensor) -> Tensor:
         """Everyone's rows, (n, ...) on the CPU, put in order by `owner` (n,) at the first process; others get theirs.
 
         `mine` holds this process's rows in order.
@@ -153,7 +153,7 @@ def started_together() -> bool:
 
 
 @contextmanager
-def joined(device: str = "auto") -> Iterator[Processes]:
+def join_processes(device: str = "auto") -> Iterator[Processes]:
     """This process among those that `torchrun` started with it, or `ALONE`; connected inside the block.
 
     Where one fails, all end: it says why, in the one message that is printed; the others find their connection broken,

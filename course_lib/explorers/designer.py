@@ -44,11 +44,6 @@ FAMILIES: dict[str, tuple[set[str], Callable[[dict[str, Any]], Continuous]]] = {
 }
 
 
-def total_std(marginal: Marginal) -> Tensor:
-    """sqrt(alpha**2 + sigma**2): the standard deviation of x_t for data of variance 1; 1 if that is kept."""
-    return torch.hypot(marginal.alpha, marginal.sigma)
-
-
 def render_log_snr(schedule: Continuous, t: float) -> str:
     """SVG: log SNR against time, beside that of the cosine schedule; the cursor stands at `t`."""
     plot = Plot((0.0, 1.0, -LOG_SNR_LIMIT, LOG_SNR_LIMIT))
@@ -84,7 +79,7 @@ def two_point_density(schedule: Continuous, heights: np.ndarray, times: Tensor) 
     Where it is narrower than a pixel it is drawn a pixel wide.
     """
     level = schedule(times)
-    centre, width = (part / total_std(level) for part in (level.alpha, level.sigma))
+    centre, width = (part / level.norm for part in (level.alpha, level.sigma))
     spread = width.clamp(min=float(heights[1] - heights[0]) / 2).numpy()
     at = heights[:, None]
     values = sum(np.exp(-0.5 * ((at - side * centre.numpy()) / spread) ** 2) for side in (-1, 1))
@@ -144,7 +139,7 @@ def noised_digit(schedule: Continuous, times: Tensor, label: int) -> np.ndarray:
     """x_t / total_std of one digit with one noise at all `times` (F,): uint8 (F, 28, 28)."""
     image, noise = (part.expand(len(times), -1, -1, -1) for part in _digit(label))
     level = schedule(times)
-    x_t = jump(image, level, noise) / total_std(level)[:, None, None, None]
+    x_t = jump(image, level, noise) / level.norm[:, None, None, None]
     return (255 * to_unit(x_t)[:, 0]).round().byte().numpy()
 
 
@@ -205,7 +200,7 @@ def render_confidence(schedule: Continuous, t: float, label: int) -> str:
 def render_numbers(schedule: Continuous, t: float, steps: int) -> str:
     """HTML: alpha, sigma, log SNR at `t`, and the bridge's weights from there to t - 1 / `steps`."""
     level = schedule(t)
-    values = {"α": level.alpha, "σ": level.sigma, "log SNR": level.log_snr, "α² + σ²": total_std(level) ** 2}
+    values = {"α": level.alpha, "σ": level.sigma, "log SNR": level.log_snr, "α² + σ²": level.norm**2}
     rows = [["", f"at t = {t:.2f}"], *([name, number(float(value))] for name, value in values.items())]
     if t == 0:
         return table(rows, "Clean data: no step leads further back")

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ..gaussian import per_sample
+from ..sampling import State, falling_times
 from ..schedule import Table
 
 
@@ -178,26 +178,17 @@ def fading(other: Tensor) -> Degradation:
     return lambda x, t: fade(x, other, t)
 
 
-@dataclass(frozen=True)
-class Repair:
-    """Where a repair stands: `x` (B, ...) of severity `t`, and `x0`, the restorer's guess there (at the end: x)."""
-
-    t: float
-    x: Tensor
-    x0: Tensor
-
-
-def denoise_renoise(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[Repair]:
+def denoise_renoise(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[State]:
     """Notebook 01's second algorithm: guess x_0, degrade the guess to the next, lower time; along falling `times`.
 
     `degrade` may draw its own randomness (fresh pixels at every step). Yields n + 1 states, the sample last; a last
     time of 0 returns the last guess.
     """
-    for t, s in _falling(times):
+    for t, s in pairwise(falling_times(times).tolist()):
         x0 = restore(x, t)
-        yield Repair(t, x, x0)
+        yield State(t, x, x0)
         x = degrade(x0, s)
-    yield Repair(float(times[-1]), x, x)
+    yield State(float(times[-1]), x, x)
 
 
 def cold_update(x_t: Tensor, x0_hat: Tensor, degrade: Degradation, t: float, s: float) -> Tensor:
@@ -205,21 +196,14 @@ def cold_update(x_t: Tensor, x0_hat: Tensor, degrade: Degradation, t: float, s: 
     return x_t - degrade(x0_hat, t) + degrade(x0_hat, s)
 
 
-def cold_sample(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[Repair]:
+def cold_sample(restore: Restorer, degrade: Degradation, times: Tensor, x: Tensor) -> Iterator[State]:
     """x_s = x_t - D(x0_hat, t) + D(x0_hat, s): cold diffusion's improved update (Bansal et al. 2022, algorithm 2).
 
     What D does to the guess at t and at s largely cancels, so errors of the restorer do not add up: where D(x, t) = x +
     t e a wrong guess does no harm at all. `degrade` must be deterministic. Yields n + 1 states, the sample last.
     """
-    for t, s in _falling(times):
+    for t, s in pairwise(falling_times(times).tolist()):
         x0 = restore(x, t)
-        yield Repair(t, x, x0)
+        yield State(t, x, x0)
         x = cold_update(x, x0, degrade, t, s)
-    yield Repair(float(times[-1]), x, x)
-
-
-def _falling(times: Tensor) -> Iterator[tuple[float, float]]:
-    values = torch.as_tensor(times, dtype=torch.float64)
-    if values.ndim != 1 or len(values) < 2 or bool((values.diff() >= 0).any()):
-        raise ValueError(f"times must be two or more falling values, got {values.flatten()[:8].tolist()}")
-    return pairwise(values.tolist())
+    yield State(float(times[-1]), x, x)

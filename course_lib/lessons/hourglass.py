@@ -75,7 +75,7 @@ class Hourglass(nn.Module):
         mode: PaddingMode = "circular" if wrap else "zeros"
         block = partial(Block, features=2 * width, padding_mode=mode)
         conv = partial(nn.Conv2d, kernel_size=3, padding=1, padding_mode=mode)
-        self.told = TimeFeatures(2 * width)
+        self.time_features = TimeFeatures(2 * width)
         self.stem = conv(4 + 2 * coordinates, width)
         self.down1 = block(width, width)
         self.shrink = conv(width, 2 * width, stride=2)
@@ -92,7 +92,7 @@ class Hourglass(nn.Module):
             raise ValueError(f"expected images (B, 1, H, W), H and W multiples of 4, got shape {tuple(x.shape)}")
         if t.shape != x.shape[:1]:
             raise ValueError(f"expected one t per image, ({len(x)},), got shape {tuple(t.shape)}")
-        features = F.silu(self.told(t if self.time else torch.zeros_like(t)))
+        features = F.silu(self.time_features(t if self.time else torch.zeros_like(t)))
         h = F.pixel_unshuffle(x, 2)  # (B, 4, H / 2, W / 2): four pixels become four channels
         if self.coordinates:
             h = torch.cat([h, coordinates(h)], dim=1)

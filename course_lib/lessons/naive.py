@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data import binarise
+from ..sampling import State
 from ..training import learning_rate_factor
 from .corruption import (
     Degradation,
-    Repair,
     Restorer,
     corrupt_exactly,
     corrupt_step,
@@ -176,7 +176,7 @@ def smoothed(losses: Sequence[float] | Tensor, window: int) -> Tensor:
     return torch.as_tensor(losses, dtype=torch.float64).unfold(0, window, 1).mean(1)
 
 
-def repaired(network: nn.Module, steps: int, between: str, x: Tensor, generator: torch.Generator) -> Iterator[Repair]:
+def repaired(network: nn.Module, steps: int, between: str, x: Tensor, generator: torch.Generator) -> Iterator[State]:
     """Algorithm 2's sampler: from `x` (B, C, H, W), all pixels touched, denoise and renoise `steps` times.
 
     `between` says what is done to a guess before it is renoised: "as it is" (grey), "rounded" to -1 or +1, or "drawn"
@@ -187,7 +187,7 @@ def repaired(network: nn.Module, steps: int, between: str, x: Tensor, generator:
     times = falling(size, steps)
     states = denoise_renoise(restorer(network, size), renoising(finish, generator), times, x)
     for state in states:
-        yield Repair(state.t, state.x, state.x0) if state.t > 0 else Repair(0.0, binarise(state.x), state.x0)
+        yield State(state.t, state.x, state.x0) if state.t > 0 else State(0.0, binarise(state.x), state.x0)
 
 
 def renoising(finish: Callable[[Tensor], Tensor] | None, generator: torch.Generator) -> Degradation:

@@ -48,7 +48,7 @@ def kl_to_standard(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean**2 + log_var.exp() - 1 - log_var).sum(-1)
 
 
-def log_normal(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+def normal_log_density(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """log N(z; mean, exp(log_var)) in nats, summed over the last dimension."""
     return -0.5 * ((z - mean) ** 2 * torch.exp(-log_var) + log_var + math.log(2 * math.pi)).sum(-1)
 
@@ -76,8 +76,8 @@ def log_weights(vae: Vae, x: Tensor, noise: Tensor) -> Tensor:
     """log p(x, z) - log q(z | x) in nats, (K, B), for z from q with `noise` (K, B, latent)."""
     mean, log_var = vae.encode(x)
     z = mean + torch.exp(0.5 * log_var) * noise
-    prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
-    return bernoulli_log_likelihood(vae.decode(z), x) + prior - log_normal(z, mean, log_var)
+    prior = normal_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+    return bernoulli_log_likelihood(vae.decode(z), x) + prior - normal_log_density(z, mean, log_var)
 
 
 def importance_bound(log_joint: Tensor, log_q: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def grid_log_joint(
         raise ValueError(f"a grid is for two latents, this network has {vae.latent}")
     line = torch.linspace(-limit, limit, side, dtype=x.dtype)
     grid = torch.cartesian_prod(line, line) + (0 if centre is None else centre)
-    prior, found = log_normal(grid, torch.zeros_like(grid), torch.zeros_like(grid)), []
+    prior, found = normal_log_density(grid, torch.zeros_like(grid), torch.zeros_like(grid)), []
     for part in grid.split(2000):
         logits = vae.decode(part)  # x log f + (1 - x) log(1 - f) for all pairs at once is one matrix product
         found.append(x @ logits.T - F.softplus(logits).sum(-1))

@@ -1,12 +1,17 @@
 """Schedules: alpha and sigma as functions of time.
 
 A *schedule* maps a time to its `Marginal(alpha, sigma)`, from t = 0 (clean: alpha = 1, sigma = 0) to t = `schedule.end`
-(noise): 1 for continuous schedules, T for a table of T + 1 rows. This module is the door to all of it: the continuous
-curves live in `families`, tables in `table`, the spacing of times in `spacing`, and what follows from the marginals of
-two times, the kernel and the bridge, in `marginal`.
+(noise): 1 for continuous schedules, T for a table of T + 1 rows. The door to one room; read in this order:
+
+marginal   alpha and sigma at one time; what a `Schedule` is; the kernel q(x_t|x_s), the bridge q(x_s|x_t,x_0)
+curves     alpha and sigma as functions of continuous t, with their rates and inverses; a class a family
+table      discrete schedules, and a noising path through one
+times      the times at which a sampler stops: even, in log-SNR, as Karras et al. space them
+laws       how often training visits each noise level
 """
 
 from .curves import (
+    STANDARD,
     ConstantGamma,
     Continuous,
     Cosine,
@@ -18,16 +23,19 @@ from .curves import (
     VarianceExploding,
     VariancePreserving,
 )
-from .marginal import Marginal, StepStd, bridge, bridge_weights, jump, kernel, reverse_std
-from .table import Table, linear_betas, walk
-from .times import Schedule, karras_times, log_snr_times, uniform_times
+from .laws import NoiseLaw, log_normal_law, uniform_in_time
+from .marginal import Marginal, Schedule, StepStd, bridge, bridge_weights, jump, kernel, reverse_std
+from .table import Table, linear_betas, noising_path
+from .times import karras_times, log_snr_times, uniform_times
 
 __all__ = [
+    "STANDARD",
     "ConstantGamma",
     "Continuous",
     "Cosine",
     "Linear",
     "Marginal",
+    "NoiseLaw",
     "Rates",
     "Schedule",
     "Sigmoid",
@@ -43,8 +51,10 @@ __all__ = [
     "karras_times",
     "kernel",
     "linear_betas",
+    "log_normal_law",
     "log_snr_times",
+    "noising_path",
     "reverse_std",
+    "uniform_in_time",
     "uniform_times",
-    "walk",
 ]

@@ -228,3 +228,7 @@ class Truncated(Continuous):
 
     def _time_at(self, log_snr: Tensor) -> Tensor:
         return self.base.time_at(log_snr) / self.stretch
+
+
+STANDARD = Truncated(Cosine())
+"""The schedule of the shipped digits: the cosine stopped at log-SNR -9 and stretched, so that alpha is nowhere 0."""

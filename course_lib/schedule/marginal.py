@@ -1,4 +1,4 @@
-"""alpha and sigma at one time, and the two Gaussians that follow from a pair of times.
+"""alpha and sigma at one time, what a schedule is, and the two Gaussians that follow from a pair of times.
 
 Every noising process of the course is x_t = alpha_t x_0 + sigma_t eps. Whatever concerns two times s < t, the kernel
 q(x_t | x_s) and the bridge q(x_s | x_t, x_0), needs nothing but their `Marginal`s.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +38,11 @@ class Marginal:
         """sigma / alpha, the noise level of Karras et al. 2022; +inf where alpha = 0."""
         return self.sigma / self.alpha
 
+    @property
+    def norm(self) -> Tensor:
+        """sqrt(alpha**2 + sigma**2): 1 where the variance is preserved."""
+        return torch.hypot(self.alpha, self.sigma)
+
     @classmethod
     def from_log_snr(cls, log_snr: Tensor) -> Marginal:
         """The variance-preserving marginal with this log-SNR: alpha**2 = sigmoid(log_snr)."""
@@ -47,6 +53,31 @@ class Marginal:
         """The variance-preserving marginal with sigma / alpha = `ratio`."""
         scale = torch.rsqrt(1 + ratio**2)
         return cls(torch.where(torch.isinf(ratio), 0.0, scale), torch.where(torch.isinf(ratio), 1.0, ratio * scale))
+
+
+class Schedule(Protocol):
+    """What samplers, losses and notebooks ask of a schedule."""
+
+    @property
+    def end(self) -> float:
+        """The time of the noise: 1 for continuous schedules, T for a table."""
+        ...
+
+    def __call__(self, t: Tensor | float) -> Marginal:
+        """The marginal at time(s) `t` in [0, end], () or (B,). Raises ValueError outside."""
+        ...
+
+    def times(self, n: int) -> Tensor:
+        """n + 1 float64 values from `end` down to 0, evenly spaced."""
+        ...
+
+
+class Invertible(Schedule, Protocol):
+    """A schedule that also knows when a log-SNR is reached: the continuous ones."""
+
+    def time_at(self, log_snr: Tensor | float) -> Tensor:
+        """The time at which the log-SNR has this value."""
+        ...
 
 
 def jump(x_0: Tensor, marginal: Marginal, noise: Tensor) -> Tensor:

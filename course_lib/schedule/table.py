@@ -1,4 +1,4 @@
-"""Discrete schedules: tables of T + 1 rows, and a walk through one of them."""
+"""Discrete schedules: tables of T + 1 rows, and a noising path through one of them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def linear_betas(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> 
     return torch.linspace(first, last, steps, dtype=torch.float64)
 
 
-def walk(x_0: Tensor, table: Table, noises: Tensor) -> Tensor:
+def noising_path(x_0: Tensor, table: Table, noises: Tensor) -> Tensor:
     """A sample path of the forward process: x_0, x_1, ..., x_T, stacked, (T + 1, ...).
 
     `x_0` (...), `noises` (T, ...): step t draws from q(x_t | x_{t-1}) with noises[t - 1]. Linear in (x_0, noises), so a
@@ -96,7 +96,7 @@ def walk(x_0: Tensor, table: Table, noises: Tensor) -> Tensor:
     """
     if noises.shape != (len(table.alpha) - 1, *x_0.shape):
         raise ValueError(
-            f"a walk of {table.end:g} steps needs noises of shape "
+            f"a path of {table.end:g} steps needs noises of shape "
             f"{(len(table.alpha) - 1, *x_0.shape)}, got {tuple(noises.shape)}"
         )
     steps = kernel(Marginal(table.alpha[:-1], table.sigma[:-1]), Marginal(table.alpha[1:], table.sigma[1:]))

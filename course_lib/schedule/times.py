@@ -1,38 +1,11 @@
-"""What a schedule is, and how to space the times at which it is visited: evenly, by log-SNR, or as Karras et al. do."""
+"""How to space the times at which a schedule is visited: evenly, by log-SNR, or as Karras et al. do."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .marginal import Marginal
-
-
-class Schedule(Protocol):
-    """What samplers, losses and notebooks ask of a schedule."""
-
-    @property
-    def end(self) -> float:
-        """The time of the noise: 1 for continuous schedules, T for a table."""
-        ...
-
-    def __call__(self, t: Tensor | float) -> Marginal:
-        """The marginal at time(s) `t` in [0, end], () or (B,). Raises ValueError outside."""
-        ...
-
-    def times(self, n: int) -> Tensor:
-        """n + 1 float64 values from `end` down to 0, evenly spaced."""
-        ...
-
-
-class Invertible(Schedule, Protocol):
-    """A schedule that also knows when a log-SNR is reached: the continuous ones."""
-
-    def time_at(self, log_snr: Tensor | float) -> Tensor:
-        """The time at which the log-SNR has this value."""
-        ...
+from .marginal import Invertible, Schedule
 
 
 def as_times(t: Tensor | float, end: float) -> Tensor:
@@ -53,10 +26,10 @@ def uniform_times(schedule: Schedule, n: int) -> Tensor:
 
 
 def log_snr_times(schedule: Invertible, n: int, first: float = -9.0, last: float = 9.0) -> Tensor:
-    """n + 1 times whose log-SNR runs evenly from that of t = 1 (or `first`, where that is lower) to `last`, then t =
-    0.
+    """n + 1 times whose log-SNR runs evenly from that of the end (or `first`, where that is higher) to `last`,
+    then t = 0.
     """
-    start = max(float(schedule(1.0).log_snr), first)
+    start = max(float(schedule(schedule.end).log_snr), first)
     inner = schedule.time_at(torch.linspace(start, last, max(n, 1), dtype=torch.float64))
     return _with_ends(schedule, inner, n)
 
@@ -68,7 +41,7 @@ def karras_times(
 
     Starts at the ratio of t = 1, or at `largest` where that is higher.
     """
-    largest = min(float(schedule(1.0).ratio), largest)
+    largest = min(float(schedule(schedule.end).ratio), largest)
     ramp = torch.linspace(largest ** (1 / rho), smallest ** (1 / rho), max(n, 1), dtype=torch.float64)
     return _with_ends(schedule, schedule.time_at(-2 * rho * torch.log(ramp)), n)
 

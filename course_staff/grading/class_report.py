@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 
 from ..building.build import write
 from ..printable import printable

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 
 from ..course import ROOT
 from .grade import Grade, Row, Settings, identity

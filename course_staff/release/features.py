@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import FeatureNet
 

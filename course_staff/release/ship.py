@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from course_lib.checkpoint import Model, load_model, save_model
-from course_lib.command.runs import SAMPLER_STEPS, draw
+from course_lib.generate import SAMPLER_STEPS, generate
 from course_lib.data import digits
 from course_lib.metrics import class_balance, digit_features, frechet_distance, nearest_neighbours
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--judge-only", action="store_true", help="print the figures, ship nothing")
     arguments = parser.parse_args()
     model = load_model(arguments.run)
-    samples = draw(model, 1000, "ddpm", SAMPLER_STEPS["ddpm"], seed=0)
+    samples = generate(model, 1000, "ddpm", SAMPLER_STEPS["ddpm"], seed=0)
     found = figures(samples) | {"sampler": f"ddpm, {SAMPLER_STEPS['ddpm']} steps, seed 0"}
     print(json.dumps(found, indent=2))
     if arguments.judge_only:

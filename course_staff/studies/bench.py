@@ -28,14 +28,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 from course_lib.command.machine import elapsed, machine, matmul_peak, peak_memory
 from course_lib.data import digits, to_unit
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.parametrization import Network, Parametrization, network_denoiser
 from course_lib.sampling import ddim, heun, last, sample
 from course_lib.schedule import Cosine, Linear, Truncated, karras_times
-from course_lib.training import NoiseLaw, TrainConfig, train, uniform_in_time
+from course_lib.schedule import NoiseLaw, uniform_in_time
+from course_lib.training import TrainConfig, train
 from course_lib.unet import PRESETS, UNet, channels_last, parameter_count
 
 from .diffusers_unet import USUAL, Theirs

@@ -22,13 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.checkpoint import Model, write_atomically
+from course_lib.checkpoint import Model
+from course_lib.files import write_atomically
 from course_lib.command.machine import machine
-from course_lib.engine.gpu import Engine, Graphed, compiled
+from course_lib.engine.gpu import Engine, Graphed, compile_network
 from course_lib.parametrization import Network, Parametrization
 from course_lib.sampling import heun, last, sample
 from course_lib.schedule import karras_times
-from course_lib.training import TrainConfig, autocast, choose_device, reduced_precision, train
+from course_lib.training import TrainConfig, train
+from course_lib.engine.devices import autocast, choose_device, reduced_precision
 from course_lib.unet import PRESETS, UNet, UNetConfig, channels_last, parameter_count
 
 from .bench import operations
@@ -86,7 +88,7 @@ def compiles(network: nn.Module, size: Size, device: torch.device, backend: str)
     network = channels_last(network.to(device)).train()  # type: ignore[arg-type]
     x = torch.zeros(size.batch, size.layout.channels, size.side, size.side, device=device)
     context = partial(autocast, device, reduced_precision(device))
-    return compiled(network, x.contiguous(memory_format=torch.channels_last), None, backend, context) is not network
+    return compile_network(network, x.contiguous(memory_format=torch.channels_last), None, backend, context) is not network
 
 
 def training_speed(network: nn.Module, size: Size, device: torch.device, engine: Engine) -> float:

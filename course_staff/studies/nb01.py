@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 from course_lib.data import binarise, digits
 from course_lib.lessons.corruption import random_values
 from course_lib.lessons.hourglass import Hourglass

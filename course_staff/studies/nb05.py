@@ -22,14 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance, nearest_neighbours
 from course_lib.objective import simple, weighted
 from course_lib.parametrization import Parametrization, network_denoiser
 from course_lib.sampling import STEPS, last, sample
 from course_lib.schedule import Linear, log_snr_times
-from course_lib.training import Ema, learning_rate_factor, log_normal
+from course_lib.training import Ema, learning_rate_factor
+from course_lib.schedule import log_normal_law
 from course_lib.unet import UNet, UNetConfig
 
 FOLDER = Path(__file__).parents[2] / "course_lib" / "assets" / "recorded"
@@ -110,7 +111,7 @@ def uniform_times(batch: int, generator: torch.Generator) -> Tensor:
 
 def course_times(batch: int, generator: torch.Generator) -> Tensor:
     """The times whose noise levels follow the law that the course trains with. (batch,), float64."""
-    return SCHEDULE.time_at(log_normal()(batch, generator).log_snr)
+    return SCHEDULE.time_at(log_normal_law()(batch, generator).log_snr)
 
 
 def fit(

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_lib.checkpoint import Model, load_model, write_atomically
+from course_lib.checkpoint import Model, load_model
+from course_lib.files import write_atomically
 from course_lib.continuous import reverse_sde
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance

@@ -21,12 +21,14 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from course_lib.checkpoint import write_atomically
+from course_lib.files import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.objective import simple
 from course_lib.parametrization import Parametrization
-from course_lib.training import TrainConfig, autocast, log_normal, train
+from course_lib.training import TrainConfig, train
+from course_lib.engine.devices import autocast
+from course_lib.schedule import log_normal_law
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
 from .bench import draw
@@ -110,7 +112,7 @@ def measure(variant: Variant, seconds: float, samples: int = SAMPLES) -> dict[st
     with torch.no_grad():
         drawn = draw(average, samples, HEUN_STEPS, "heun", 5, parametrization)
         unseen = digits("held_back").images
-        levels = log_normal()(len(unseen), generator)
+        levels = log_normal_law()(len(unseen), generator)
         error = simple(average, parametrization, unseen, levels, torch.randn(unseen.shape, generator=generator))
     return {
         "parameters": parameter_count(network),
@@ -147,7 +149,7 @@ def stepper(computation: Computation, batch: int = 64) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=computation.fused)
     forward = torch.compile(network) if computation.compile else network
     x_0 = digits().images[:batch].contiguous(memory_format=computation.memory_format)
-    marginal, noise = log_normal()(batch, torch.Generator().manual_seed(0)), torch.randn(x_0.shape)
+    marginal, noise = log_normal_law()(batch, torch.Generator().manual_seed(0)), torch.randn(x_0.shape)
 
     def step() -> None:
         with autocast(torch.device("cpu"), computation.precision):

@@ -55,7 +55,7 @@ from course_lib import plotting
 from course_lib.data import digits, toys
 from course_lib.explorers import schedule_designer
 from course_lib.gaussian import AffineKernel, Gaussian, Isotropic, condition, per_sample
-from course_lib.metrics import classify
+from course_lib.metrics import classify, energy_test
 from course_lib.plotting import beside, to_unit
 from course_lib.schedule import (
     ConstantGamma,
@@ -69,10 +69,9 @@ from course_lib.schedule import (
     jump,
     kernel,
     linear_betas,
-    walk,
+    noising_path,
 )
 from course_lib.scrubber import scrub
-from course_lib.twosample import energy_test
 
 # %% [markdown]
 # All randomness of this page comes from one generator, through `normal(shape)`: standard normal numbers, $N(0,1)$. The picture that
@@ -325,7 +324,7 @@ print(f"the same noise without shrinking: {1 / (10 * stds[0] ** 2):.3f} and {1 /
 
 # %%
 vp = Table.from_gammas((1 - ramp**2).sqrt())  # alpha and sigma of this schedule, row 0 clean
-kept = walk(letter, vp, noises)  # a true walk: each picture from the one before
+kept = noising_path(letter, vp, noises)  # a true walk: each picture from the one before
 rms = kept.square().mean((1, 2, 3, 4)).sqrt()
 scrub(
     to_unit(kept[shown, 0]), t=shown, levels=32, start=-1, curves={"log SNR": vp(shown).log_snr},
@@ -456,7 +455,7 @@ check("03.1", variance_after)
 
 # %% tags=["nbval-check-output"]
 random_gammas = 0.5 + 0.5 * torch.rand(12, generator=rng, dtype=torch.float64)
-left = walk(letter, Table.from_gammas(random_gammas), noises[:12])[12]
+left = noising_path(letter, Table.from_gammas(random_gammas), noises[:12])[12]
 right = random_gammas.prod() * letter
 for i in range(12):
     right = right + random_gammas[i + 1 :].prod() * torch.sqrt(1 - random_gammas[i] ** 2) * noises[i]
@@ -489,7 +488,7 @@ equation("03.11", torch.stack(summed), torch.stack(expected))
 
 # %%
 six = torch.tensor([0.97, 0.93, 0.88, 0.82, 0.75, 0.65]).double()
-shares = walk(torch.zeros(6).double(), Table.from_gammas(six), torch.eye(6).double()).square()  # (7, 6)
+shares = noising_path(torch.zeros(6).double(), Table.from_gammas(six), torch.eye(6).double()).square()  # (7, 6)
 stacked = {"x_0": Table.from_gammas(six).alpha ** 2} | {f"noise {i + 1}": shares[:, i] for i in range(6)}
 plotting.stacked_shares(
     stacked, xlabel="t", ylabel="share of the variance of x_t",
@@ -677,7 +676,7 @@ check("03.3", noised)
 order = torch.randperm(9000, generator=rng)
 clean = digits("train").images.double()[order[:600]].chunk(3)
 short = Table(vp.alpha[:61], vp.sigma[:61])
-walked = walk(clean[0], short, normal(60, 200, 1, 28, 28))
+walked = noising_path(clean[0], short, normal(60, 200, 1, 28, 28))
 fresh = normal(200, 1, 28, 28)
 jumped = jump(clean[1], short(60.0), fresh)
 wrong = jump(clean[1], Marginal(short.alpha[60], 1 - short.alpha[60]), fresh)
@@ -697,7 +696,7 @@ for name, other in {"jump, right": jumped, "jump with sigma = 1 - alpha": wrong}
 # %%
 eps = normal(T, *letter.shape)
 films = {
-    "a walk": walk(letter, vp, eps),
+    "a walk": noising_path(letter, vp, eps),
     "one noise": torch.stack([jump(letter, vp(float(t)), eps[0]) for t in range(T + 1)]),
     "a new noise a frame": torch.stack([jump(letter, vp(float(t)), eps[t - 1]) for t in range(T + 1)]),
 }
@@ -718,7 +717,7 @@ scrub(
 # 4,096 pixels of the films above. **Look for** three different lines, although every frame has the same law in all three.
 
 # %% tags=["nbval-check-output"]
-rows = walk(torch.zeros(T).double(), vp, torch.eye(T).double())[1:]
+rows = noising_path(torch.zeros(T).double(), vp, torch.eye(T).double())[1:]
 cosines = torch.nn.functional.cosine_similarity(rows[:, None], rows[None], dim=-1)  # (T, T): of times s and t
 snrs = vp(torch.arange(1, T + 1)).snr
 s, t = torch.triu_indices(T, T)
@@ -742,7 +741,7 @@ plotting.curves(
 
 # %% tags=["nbval-check-output"]
 shared = [jump(clean[1], short(t), fresh) for t in (40.0, 60.0)]  # one noise for both times
-again = walk(clean[2], short, normal(60, 200, 1, 28, 28))
+again = noising_path(clean[2], short, normal(60, 200, 1, 28, 28))
 change = walked[60] - walked[40]
 print(f"a frame,    walk against one noise:     {energy_test(walked[60], shared[1], rng)}")
 print(f"the change, walk against one noise:     {energy_test(change, shared[1] - shared[0], rng)}")
@@ -806,9 +805,9 @@ check("03.8", kernel_between)
 # %% tags=["nbval-check-output"]
 four = Table.from_gammas(torch.tensor([0.9, 0.8, 0.9, 0.7]))
 start = torch.tensor([0.6]).double()
-A = walk(torch.zeros(4).double(), four, torch.eye(4).double())[1:]
+A = noising_path(torch.zeros(4).double(), four, torch.eye(4).double())[1:]
 joint = Gaussian(A, four.alpha[1:] * start)
-path = walk(start.expand(50), four, normal(4, 50))  # fifty walks of one pixel
+path = noising_path(start.expand(50), four, normal(4, 50))  # fifty walks of one pixel
 steps = sum(
     kernel(four(t - 1.0), four(float(t)))(path[t - 1][:, None]).log_density(path[t][:, None]) for t in range(1, 5)
 )
@@ -1254,7 +1253,7 @@ check("03.5", cosine_schedule)
 
 # %% tags=["nbval-check-output"]
 table = Table.of(Cosine(), 20)
-rows = walk(torch.zeros(11).double(), Table(table.alpha[:11], table.sigma[:11]), torch.eye(10, 11).double())
+rows = noising_path(torch.zeros(11).double(), Table(table.alpha[:11], table.sigma[:11]), torch.eye(10, 11).double())
 beta, gamma = table.betas[9], torch.sqrt(1 - table.betas[9])
 fresh = torch.eye(11).double()[10]  # the noise that nobody has seen
 back = (rows[10] - torch.sqrt(beta) * fresh) / gamma
@@ -1267,7 +1266,7 @@ print(f"variance at s = 9: {table.sigma[9] ** 2:.3f}; after a step forward and o
 
 # %%
 forth = Table.of(Linear(), 100)
-x = walk(letter, forth, normal(100, *letter.shape))[60]
+x = noising_path(letter, forth, normal(100, *letter.shape))[60]
 frames, loud = [], []
 for t in range(60, -1, -1):
     if t % 12 == 0:
@@ -1432,8 +1431,8 @@ equation("03.30", left, (of_x_t, of_x_0, std**2), rtol=1e-5)
 # coefficients.
 
 # %% tags=["nbval-check-output"]
-rows = walk(torch.zeros(100).double(), forth, torch.eye(100).double())
-signal = walk(torch.ones(1).double(), forth, torch.zeros(100, 1).double())[:, 0]
+rows = noising_path(torch.zeros(100).double(), forth, torch.eye(100).double())
+signal = noising_path(torch.ones(1).double(), forth, torch.zeros(100, 1).double())[:, 0]
 s, t = torch.tensor([1, 20, 50, 98]), torch.tensor([2, 40, 51, 100])
 w_t, w_0, tau = bridge_weights(forth(s), forth(t))
 left = w_t * forth(t).alpha + w_0, w_t**2 * forth(t).sigma ** 2 + tau**2, w_t * forth(t).sigma ** 2
@@ -1480,7 +1479,7 @@ back = [normal(*digit.shape)]  # x_T: pure noise
 for t in range(50, 0, -1):
     law = bridge(table(t - 1.0), table(float(t)), digit, back[-1])
     back.append(law.sample(normal(*digit.shape)))
-reverse = walk(digit, table, normal(50, *digit.shape)).flip(0)
+reverse = noising_path(digit, table, normal(50, *digit.shape)).flip(0)
 back_to = torch.arange(49, -1, -1)
 scrub(
     {"bridge, from noise": to_unit(torch.cat(back[1:])), "a forward walk, reversed": to_unit(reverse[1:, 0])},
@@ -1506,7 +1505,9 @@ def go_back(target, fresh_scale=1.0):
 
 
 # %% tags=["nbval-check-output"]
-many = walk(digit.expand(300, -1, -1, -1), Table(table.alpha[:26], table.sigma[:26]), normal(25, 300, 1, 28, 28))
+many = noising_path(
+    digit.expand(300, -1, -1, -1), Table(table.alpha[:26], table.sigma[:26]), normal(25, 300, 1, 28, 28)
+)
 true_pairs = torch.cat([many[25], many[10]], 1)
 other = held_back.of(5)[:1].double()
 ways = {"the bridge": (digit, 1.0), "its mean only": (digit, 0.0), "to another digit": (other, 1.0)}
@@ -1683,7 +1684,7 @@ equation("03.34", ((1 - step.scale) / h, step.std / math.sqrt(h)), (beta_t / 2, 
 
 # %%
 fine = Table.of(Linear(), 4096)
-path = walk(torch.ones(200).double(), fine, normal(4096, 200))  # 200 pixels
+path = noising_path(torch.ones(200).double(), fine, normal(4096, 200))  # 200 pixels
 resolutions = {f"{n} steps": path[:: 4096 // n, 0] for n in (16, 256, 4096)}
 span = float(path[:, 0].min()) - 0.2, float(path[:, 0].max()) + 0.2
 panels = [

@@ -78,9 +78,9 @@ from course_lib.lessons.vae import (
     elbo,
     grid_log_joint,
     kl_to_standard,
-    log_normal,
     log_weights,
     minimise,
+    normal_log_density,
     train_vae,
 )
 from course_lib.objective import bits_per_dim, bound, decoder_term, prior_term, step_term, step_weight
@@ -98,7 +98,7 @@ from course_lib.schedule import (
     bridge_weights,
     jump,
     kernel,
-    walk,
+    noising_path,
 )
 from course_lib.scrubber import scrub
 
@@ -189,7 +189,7 @@ def fitted(forward, start):
     """Mean and log variance that minimise KL(p || q) (forward) or KL(q || p)."""
 
     def divergence(parameters):
-        log_q = log_normal(line[:, None], parameters[:1], parameters[1:])
+        log_q = normal_log_density(line[:, None], parameters[:1], parameters[1:])
         return dx * ((log_p - log_q) * log_p.exp() if forward else (log_q - log_p) * log_q.exp()).sum()
 
     return minimise(divergence, torch.tensor([start, 0.0], dtype=torch.float64))
@@ -199,7 +199,7 @@ def fitted(forward, start):
 covers, left, right = fitted(True, 0.0), fitted(False, -2.0), fitted(False, 2.0)
 fits = {"KL(p || q)": covers, "KL(q || p), started left": left, "KL(q || p), started right": right}
 plotting.curves(
-    {"p": log_p.exp()} | {name: log_normal(line[:, None], fit[:1], fit[1:]).exp() for name, fit in fits.items()},
+    {"p": log_p.exp()} | {name: normal_log_density(line[:, None], fit[:1], fit[1:]).exp() for name, fit in fits.items()},
     x=line, xlabel="x", ylabel="density",
     alt="A density with two bumps; the Gaussian fitted by KL(p || q) is wide and covers both with its top in the gap, the two fitted by KL(q || p) each sit on one bump",
 )  # fmt: skip
@@ -250,7 +250,7 @@ equation("04.2", (covers[0], (0.5 * covers[1]).exp()), (mean, variance.sqrt()), 
 
 # %% tags=["nbval-check-output"]
 m, s = 0.5, 2.0
-log_q = log_normal(line[:, None], torch.tensor([m]).double(), torch.tensor([2 * math.log(s)]).double())
+log_q = normal_log_density(line[:, None], torch.tensor([m]).double(), torch.tensor([2 * math.log(s)]).double())
 left_side = (log_p.exp() * (log_p - log_q)).sum() * dx
 entropy = -(log_p.exp() * log_p).sum() * dx
 mean_log_q = -math.log(s) - 0.5 * math.log(2 * math.pi) - (variance + (mean - m) ** 2) / (2 * s**2)
@@ -317,14 +317,14 @@ tau, x = 0.5, 1.4
 
 
 def log_joint(z, x=x):
-    return log_normal(z[..., None], torch.zeros(1), torch.zeros(1)) + log_normal(
+    return normal_log_density(z[..., None], torch.zeros(1), torch.zeros(1)) + normal_log_density(
         torch.full_like(z, x)[..., None], z[..., None], torch.tensor([2 * math.log(tau)]).double()
     )
 
 
 def log_weight(q_mean, q_std, shape):
     z = q_mean + q_std * torch.randn(shape, generator=rng, dtype=torch.float64)
-    return log_joint(z) - log_normal(
+    return log_joint(z) - normal_log_density(
         z[..., None], torch.tensor([q_mean]).double(), torch.tensor([2 * math.log(q_std)]).double()
     )
 
@@ -499,10 +499,10 @@ def straighten(x):
 
 
 determinant = torch.linalg.det(torch.func.vmap(torch.func.jacrev(straighten))(some)).abs()
-flow = torch.exp(log_normal(straighten(some), torch.zeros(2), torch.zeros(2))) * determinant
+flow = torch.exp(normal_log_density(straighten(some), torch.zeros(2), torch.zeros(2))) * determinant
 by_hand = torch.exp(
-    log_normal(some[:, :1], torch.zeros(1), torch.zeros(1))
-    + log_normal(some[:, 1:], 0.5 * some[:, :1] ** 2, torch.tensor([2 * math.log(0.4)]).double())
+    normal_log_density(some[:, :1], torch.zeros(1), torch.zeros(1))
+    + normal_log_density(some[:, 1:], 0.5 * some[:, :1] ** 2, torch.tensor([2 * math.log(0.4)]).double())
 )
 equation("04.10", flow, by_hand)
 
@@ -518,7 +518,7 @@ equation("04.10", flow, by_hand)
 
 # %%
 pale = torch.linspace(-1.6, 1.6, 201, dtype=torch.float64)
-slices = {f"p(x_2 | x_1 = {a:.1f})": (torch.softmax(first.log_joint(torch.tensor([[a]]).double()), 1) * torch.exp(log_normal(pale[:, None, None], mixture.means[None, :, 1:], 2 * mixture.stds.log()[None, :, None]))).sum(1) for a in (-0.7, 0.3)}  # fmt: skip
+slices = {f"p(x_2 | x_1 = {a:.1f})": (torch.softmax(first.log_joint(torch.tensor([[a]]).double()), 1) * torch.exp(normal_log_density(pale[:, None, None], mixture.means[None, :, 1:], 2 * mixture.stds.log()[None, :, None]))).sum(1) for a in (-0.7, 0.3)}  # fmt: skip
 beside(
     plotting.heatmap(energy(plane).reshape(301, 301).clamp(max=20), extent=(-2.5, 2.5, -2.5, 2.5), equal=True, title="energy-based: E(x)", size=(3.7, 3.0), alt="Energy of the mixture in the plane: three dark hollows in a bright plain"),
     plotting.curves({"p(x_1)": first.log_density(pale[:, None]).exp()} | slices, x=pale, title="autoregressive", xlabel="x_1, or x_2", size=(3.7, 3.0), alt="The density of the first coordinate with three bumps, and the density of the second given the first at two places, each a different mixture of bumps"),
@@ -529,7 +529,7 @@ spiral = toys.spiral_2d(width=0.05)
 mesh = torch.stack(torch.meshgrid(torch.linspace(-2, 2, 9), torch.linspace(-2, 2, 33), indexing="ij"), -1).double()
 bend = torch.cat([mesh, mesh.flip(-1)])
 bent = torch.stack([bend[..., 0], 0.5 * bend[..., 0] ** 2 + 0.4 * bend[..., 1]], -1)
-g = torch.exp(log_normal(line[:, None], torch.tensor([-1.3]), torch.tensor([0.2])))
+g = torch.exp(normal_log_density(line[:, None], torch.tensor([-1.3]), torch.tensor([0.2])))
 shown = line.abs() < 5
 beside(
     plotting.scatter({"samples": spiral.sample(600, rng), "decoder's mean": spiral.means}, limits=(-1.3, 1.3, -1.3, 1.3), title="VAE: a sheet with noise", size=(3.0, 3.0), alt="A spiral curve, the decoder's mean as z moves, with samples scattered closely around it"),
@@ -854,7 +854,7 @@ print(
 # %% tags=["nbval-check-output"]
 monte_carlo = (torch.logsumexp(log_weight(0.3, 0.6, (2, 1_000_000)), 0) - math.log(2)).mean()
 coarse = torch.linspace(-4, 4.6, 801, dtype=torch.float64)
-log_q = log_normal(coarse[:, None], torch.tensor([0.3]).double(), torch.tensor([2 * math.log(0.6)]).double())
+log_q = normal_log_density(coarse[:, None], torch.tensor([0.3]).double(), torch.tensor([2 * math.log(0.6)]).double())
 chance, log_w = log_q.exp() * (coarse[1] - coarse[0]), log_joint(coarse) - log_q
 pairs = torch.logaddexp(log_w[:, None], log_w[None]) - math.log(2)
 equation("04.13", monte_carlo, chance @ pairs @ chance, rtol=4e-3)
@@ -941,7 +941,7 @@ check("04.3", multi_sample_bound)
 # %% tags=["nbval-check-output"]
 def walked(a_table, x_0, generator=rng):
     """Notebook 03's walk with fresh noise, one for each x_0 (B, ...): all its states, (T + 1, B, ...)."""
-    return walk(x_0, a_table, torch.randn(int(a_table.end), *x_0.shape, generator=generator, dtype=x_0.dtype))
+    return noising_path(x_0, a_table, torch.randn(int(a_table.end), *x_0.shape, generator=generator, dtype=x_0.dtype))
 
 
 table = Table.of(Linear(), 3)
@@ -996,7 +996,7 @@ as_diffusion = bound(exact_denoiser, one, pictures, torch.Generator().manual_see
 noise = torch.randn(8, 12, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
 mu, log_var = one.alpha[1] * pictures, (2 * one.sigma[1].log()).expand(8, 12)
 decoded = exact_denoiser(mu + (0.5 * log_var).exp() * noise, one(1)).x0
-by_hand = kl_to_standard(mu, log_var) - log_normal(
+by_hand = kl_to_standard(mu, log_var) - normal_log_density(
     pictures, decoded, torch.tensor(2 * math.log(0.3)).double().expand(8, 12)
 )
 equation("04.16", as_diffusion.total, by_hand)

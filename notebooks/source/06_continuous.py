@@ -79,6 +79,7 @@ from course_lib.data.recorded import recorded
 from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Isotropic, Mixture, per_sample
 from course_lib.lessons.corruption import cold_sample
+from course_lib.metrics import energy_distance, null_band
 from course_lib.objective import bits_per_dim, bound, prior_term
 from course_lib.oracle import gaussian_denoiser, gaussian_step_std, mixture_denoiser, mixture_score
 from course_lib.parametrization import Prediction, network_denoiser
@@ -101,7 +102,6 @@ from course_lib.schedule import (
     log_snr_times,
 )
 from course_lib.scrubber import scrub
-from course_lib.twosample import energy_distance, null_band
 
 # %% [markdown]
 # Most of this page happens where every answer is known: on a line with two bumps, and in the plane with three. The

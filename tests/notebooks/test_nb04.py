@@ -24,7 +24,7 @@ from course_lib.lessons.reverse import (
 )
 from course_lib.objective import bits_per_dim, decoder_term, prior_term, step_term
 from course_lib.oracle import gaussian_denoiser, gaussian_step_std
-from course_lib.schedule import Cosine, Linear, Table, jump, kernel, walk
+from course_lib.schedule import Cosine, Linear, Table, jump, kernel, noising_path
 
 SOURCE = (Path(__file__).parents[2] / "notebooks" / "source" / "04_elbo.py").read_text(encoding="utf-8")
 POINTS, HALVES = torch.tensor([-1.0, 1.0]).double(), torch.tensor([0.5, 0.5]).double()
@@ -51,7 +51,7 @@ def test_the_printed_consistency_line_is_false_and_the_lines_before_it_are_right
     table, n, exact_std = Table.of(Linear(), 5), 50_000, partial(gaussian_step_std, 0.3)
     x_0 = 0.4 + 0.3 * torch.randn(n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     noises = torch.randn(5, n, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    states = walk(x_0, table, noises)
+    states = noising_path(x_0, table, noises)
     end = table(5)
     start = Isotropic(torch.full_like(x_0, float(end.alpha * 0.4)), torch.hypot(end.alpha * 0.3, end.sigma))
     first = exact_std(table(0), table(1))

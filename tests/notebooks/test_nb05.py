@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 import torch
-
 from course_checks.nb05_inputs import broken_set_ups, set_up
+
 from course_checks.nb05_measures import table_of
 from course_lib.data.recorded import recorded
 from course_lib.oracle import gaussian_denoiser

@@ -1,55 +1,38 @@
-"""What `train` and `sample` do behind the command line: check everything first, show progress, save as they go."""
+"""What `train` does: read the arguments, train, show a bar, save now and then, and survive Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoint import (
-    Model,
-    load_model,
-    load_training,
-    remove_unfinished,
-    save_model,
-    save_training,
-    training_tensors,
-    write_atomically,
-)
-from ..data import to_unit
+from ..checkpoint import Model, load_training, remove_unfinished, save_model, save_training
 from ..data.datasets import dataset
-from ..engine.gpu import Engine, Graphed, in_pieces, wants_compiling
-from ..engine.parallel import ALONE, Processes, joined
-from ..parametrization import Denoiser, Network, Parametrization, Prediction
-from ..sampling import STEPS, Step, sample
-from ..schedule import Marginal, karras_times
-from ..training import TrainConfig, TrainState, choose_device, train
+from ..engine.devices import choose_device
+from ..engine.gpu import Engine, wants_compiling
+from ..engine.parallel import Processes, join_processes
+from ..parametrization import Parametrization
+from ..training import TrainConfig, TrainState, train, training_tensors
 from ..unet import PRESETS, UNet
+from .words import count, make_writable
 
-SAMPLER_STEPS = {"heun": 18, "ddim": 50, "ddpm": 120, "renoise": 120}
 OPTIONAL = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std", "seed")  # or TrainConfig's
-CHUNK = 250  # images that are drawn together
-PIECES = {"cpu": 25, "cuda": 125}  # images that the network is shown at once: what several processes share out
 
 
 def train_run(arguments: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
-    with joined(arguments.device) as processes:
+    with join_processes(arguments.device) as processes:
         return _train_run(arguments, processes)
 
 
@@ -83,7 +66,7 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
 
     torch.manual_seed(config.seed)
     network = UNet(layout)
-    state: TrainState | None = None
+    state: TrainState[UNet] | None = None
     stop = False
     saved_at = time.monotonic()
     unit, total = ("step", config.steps) if config.steps is not None else ("s", config.seconds)
@@ -121,7 +104,7 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
         return 0
     save_run(folder, state, parametrization, settings, size)
     seen = state.step * config.batch
-    print(f"{counted(state.step, 'step')}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
+    print(f"{count(state.step, 'step')}, {seen:,} images, {state.seconds:.0f} s, saved in {folder}")
     return 0
 
 
@@ -191,27 +174,15 @@ def with_length(settings: dict[str, Any]) -> dict[str, Any]:
     """`settings` with a length, in words, in place of steps and seconds, of which only one is set."""
     kept = {name: value for name, value in settings.items() if name not in ("steps", "seconds")}
     steps, seconds = settings.get("steps"), settings.get("seconds")
-    return kept | {"length": f"{seconds} seconds" if steps is None else counted(steps, "step")}
-
-
-def make_writable(folder: Path, out: str) -> None:
-    """Make `folder` and see that files can be written there. Raises ValueError that names `out` where they cannot."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        no_folder = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is where a folder should be" if no_folder else error.strerror
-        raise ValueError(f"--out {out!r} cannot be written: {reason}") from error
-
-
-def counted(n: int, word: str) -> str:
-    """Such as "1 step" and "2 steps"."""
-    return f"{n} {word}{'s' * (n != 1)}"
+    return kept | {"length": f"{seconds} seconds" if steps is None else count(steps, "step")}
 
 
 def save_run(
-    folder: Path, state: TrainState, parametrization: Parametrization, settings: dict[str, Any], size: tuple[int, int]
+    folder: Path,
+    state: TrainState[UNet],
+    parametrization: Parametrization,
+    settings: dict[str, Any],
+    size: tuple[int, int],
 ) -> None:
     """Save a run where it stands. Raises RuntimeError instead of overwriting good weights with a diverged run's.
 
@@ -229,112 +200,3 @@ def save_run(
         "torch": torch.__version__.split("+")[0],
     }
     save_model(folder, Model(state.average, parametrization, record))
-
-
-def sample_run(arguments: argparse.Namespace) -> int:
-    """Sample as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
-    with joined(arguments.device) as processes:
-        return _sample_run(arguments, processes)
-
-
-def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
-    out = Path(arguments.out)
-    if out.suffix.lower() not in (".npz", ".png"):
-        raise ValueError(f"--out {arguments.out!r}: expected a name that ends in .npz (an array) or .png (a sheet)")
-    if arguments.sampler not in STEPS:
-        raise ValueError(f"unknown sampler {arguments.sampler!r}: expected one of {', '.join(STEPS)}")
-    if arguments.n < 1:
-        raise ValueError(f"--n {arguments.n}: expected at least 1 image")
-    steps = SAMPLER_STEPS[arguments.sampler] if arguments.steps is None else arguments.steps
-    if steps < 1:
-        raise ValueError(f"--steps {steps}: expected at least 1 step")
-    device = choose_device(processes.device(arguments.device))
-    model = load_model(arguments.model)
-    if processes.first:
-        if out.is_dir():
-            raise ValueError(f"--out {arguments.out!r} cannot be written: it is a folder")
-        make_writable(out.parent, arguments.out)
-    processes.wait()  # for the first one's word, before any work
-    model.network.to(device)
-    drawn = draw(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
-    if processes.first:
-        write_images(to_unit(drawn).cpu(), out)
-        print(f"{counted(len(drawn), 'image')} by {arguments.sampler} in {counted(steps, 'step')}, saved as {out}")
-    return 0
-
-
-def write_images(images: Tensor, out: Path) -> None:
-    """Write `images` (N, C, H, W) in [0, 1] as an array, .npz, or a contact sheet, .png."""
-    if out.suffix.lower() == ".png":
-        from ..plotting import save_sheet
-
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_sheet(images, out)
-    else:
-        array = images.permute(0, 2, 3, 1).numpy().astype(np.float32)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=array[..., 0] if array.shape[-1] == 1 else array)
-        write_atomically(out, buffer.getvalue())
-
-
-def draw(
-    model: Model,
-    n: int,
-    sampler: str,
-    steps: int,
-    seed: int,
-    device: torch.device | str = "cpu",
-    processes: Processes = ALONE,
-) -> Tensor:
-    """`n` samples, (n, C, H, W) in [-1, 1], in chunks that fit a small machine, with a progress bar.
-
-    Times are spaced as Karras et al. 2022 do, which suits every sampler here when steps are few. Several `processes`
-    share every chunk by rows and draw the whole chunk's noise, so that a seed means the same images however many there
-    are; the first one gets all of them, on the CPU, the others get their own. On a GPU the network is a CUDA graph.
-    """
-    device = torch.device(device)
-    piece = PIECES.get(device.type, CHUNK)
-
-    def around(network: Network) -> Network:
-        return in_pieces(Graphed(network), piece)
-
-    generator = torch.Generator().manual_seed(seed)
-    denoiser, schedule = model.denoiser(around=around), model.schedule
-    times = karras_times(schedule, steps)
-    sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-    owners = [processes.owners(size, piece) for size in sizes]
-    mine = int((torch.cat(owners) == processes.rank).sum())
-    done = []
-    title, silent = f"sampling by {sampler}", not processes.first
-    with tqdm(total=mine * steps, unit="image step", desc=title, mininterval=0.5, leave=False, disable=silent) as bar:
-        for size, owner in zip(sizes, owners, strict=True):
-            noise = partial(noise_rows, (size, *model.image_shape), owner == processes.rank, generator)
-            x = noise().to(device)
-            if not len(x):  # another's chunk: its noise comes first all the same
-                for _ in range(steps):
-                    noise()
-                continue
-            step, source = STEPS[sampler], generator
-            if processes.count > 1:
-                step, source = handing_out(step, noise), torch.Generator()
-            for state in sample(denoiser, schedule, times, x, step, source):
-                bar.update(len(x) if state.t > 0 else 0)
-            done.append(state.x)
-    own = torch.cat(done) if done else torch.empty(0, *model.image_shape)
-    return own if processes.count == 1 else processes.collected(own, torch.cat(owners))
-
-
-def noise_rows(shape: tuple[int, ...], rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Those `rows`, (B,) of bools, of standard noise of `shape`, (B, C, H, W), all of which is drawn."""
-    return torch.randn(shape, generator=generator)[rows]
-
-
-def handing_out(step: Step, noise: Callable[[], Tensor]) -> Step:
-    """`step`, handed what `noise()` gives, in place of the noise that the sampler draws for one process alone."""
-
-    def handed(
-        x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, unused: Tensor
-    ) -> tuple[Tensor, Prediction]:
-        return step(x_t, earlier, later, denoiser, noise().to(x_t.device))
-
-    return handed
