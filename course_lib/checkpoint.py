@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from .engine.devices import plain_defaults
 from .files import write_atomically
 from .parametrization import Denoiser, Network, Parametrization, network_denoiser
 from .schedule import STANDARD, Continuous
@@ -77,7 +78,7 @@ def save_model(folder: Path, model: Model) -> None:
 def load_model(name: str | Path) -> Model:
     """The shipped model of this name ("digits"), or the one in a run's folder. Raises ValueError where there is none.
 
-    Weights kept in float16 to save space come back as float32.
+    Weights kept in float16 to save space come back as float32, on the CPU, whatever the caller's defaults are.
     """
     if str(name) in SHIPPED:
         content = files("course_lib").joinpath(f"assets/{name}.safetensors").read_bytes()
@@ -89,7 +90,8 @@ def load_model(name: str | Path) -> Model:
     try:
         header = _header(content)
         layout, record = json.loads(header["layout"]), json.loads(header["record"])
-        network = UNet(_config(layout["unet"]))
+        with plain_defaults():
+            network = UNet(_config(layout["unet"]))
         network.load_state_dict({key: value.float() for key, value in load(content).items()})
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
         raise ValueError(f"the model {str(name)!r} cannot be read: {error}") from error

@@ -1,6 +1,6 @@
 """Gaussians as affine maps of standard noise, and the two shapes of them that diffusion on images needs.
 
-Notebook 02 introduces `Gaussian`, x = A e + m with e ~ N(0, I). Images never need a full covariance matrix: every
+A `Gaussian` is x = A e + m with e ~ N(0, I). Images never need a full covariance matrix: every
 noising kernel and every bridge is `Isotropic`, a mean image plus one standard deviation, and `per_sample` is the only
 place in the course where a number per sample meets the dimensions of an image.
 """
@@ -15,13 +15,21 @@ import torch
 from torch import Tensor
 
 
+def check_floating(x: Tensor) -> None:
+    """Raises ValueError where `x` holds whole numbers, to which every alpha would be rounded."""
+    if not x.is_floating_point():
+        raise ValueError(f"expected floating-point numbers, such as images in [-1, 1], got {x.dtype}")
+
+
 def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
     """`value`, () or (B,), shaped and typed so that it multiplies `like`, (B, ...), sample by sample.
 
     Returns () or (B, 1, ..., 1) in the dtype and on the device of `like`. A vector is never matched against the last
     dimension, which is what plain broadcasting would do and which stays silent where B equals the width of the image.
-    Raises ValueError where `value` has more than one dimension or its length is not B.
+    Raises ValueError where `value` has more than one dimension or its length is not B, and where `like` holds whole
+    numbers, to which `value` would be rounded.
     """
+    check_floating(like)
     value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     if value.ndim == 0:
         return value
@@ -153,7 +161,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """The law of x = map e + translation with e ~ N(0, I): `map` (d, k), `translation` (d,). Notebook 02's definition.
+    """The law of x = map e + translation with e ~ N(0, I): `map` (d, k), `translation` (d,).
 
     Many maps make the same law (any map @ rotation does); `mean` and `cov` are its unique name.
     """
@@ -237,7 +245,7 @@ def sqrt_covariance(cov: Tensor) -> Tensor:
 
 
 def compose(A: Tensor, m: Tensor, x: Gaussian) -> Gaussian:
-    """The law of A x + m: the map A @ x.map, the translation A @ x.translation + m. Notebook 02, property (a).
+    """The law of A x + m: the map A @ x.map, the translation A @ x.translation + m.
 
     `A` (n, d), `m` (n,). Raises ValueError where A does not fit x.
     """
@@ -253,7 +261,7 @@ def add(x: Gaussian, y: Gaussian) -> Gaussian:
 
     Side by side, the two noises are one: A e + B e' = [A B][e; e'], so the map is (d, k + k'). It is not the law of a
     draw
-    from either one (a mixture). Raises ValueError where the dimensions differ. Notebook 02, property (b).
+    from either one (a mixture). Raises ValueError where the dimensions differ.
     """
     if x.dim != y.dim:
         raise ValueError(f"cannot add Gaussians of dimension {x.dim} and {y.dim}")
@@ -263,7 +271,7 @@ def add(x: Gaussian, y: Gaussian) -> Gaussian:
 def chain(x: Gaussian, A: Tensor, noise_cov: Tensor) -> Gaussian:
     """The law of y = A x + noise, noise ~ N(0, noise_cov): a draw from `x` becomes, scaled by `A`, the next mean.
 
-    `A` (n, d), `noise_cov` (n, n). The integral of p(y | x) p(x) over x, in one line. Notebook 02, property (c).
+    `A` (n, d), `noise_cov` (n, n). The integral of p(y | x) p(x) over x, in one line.
     """
     zero = torch.zeros(len(noise_cov), dtype=x.mean.dtype, device=x.mean.device)
     return add(compose(A, zero, x), Gaussian.from_moments(zero, noise_cov))
@@ -275,7 +283,7 @@ def condition(prior: Gaussian, observation: Tensor, noise_cov: Tensor, observe: 
     With the gain G = C H^T (H C H^T + Q)^-1, C the prior's covariance and Q `noise_cov`: the mean is
     mean + G (y - H mean), the covariance (I - G H) C. The map is that of the residual, (I - G H)(x - mean) - G noise:
     what remains of prior and noise once what y explains is taken away. `observe` is H, (n, d); None: the identity.
-    Raises ValueError where some direction of y has neither spread nor noise. Notebook 02, property (d).
+    Raises ValueError where some direction of y has neither spread nor noise.
     """
     H = torch.eye(prior.dim, dtype=prior.mean.dtype, device=prior.mean.device) if observe is None else observe
     values, vectors = _full_rank(H @ prior.cov @ H.T + noise_cov, "what is observed")
@@ -286,7 +294,7 @@ def condition(prior: Gaussian, observation: Tensor, noise_cov: Tensor, observe: 
 
 
 def kl(p: Gaussian, q: Gaussian) -> Tensor:
-    """KL(p || q) in nats, (): the mean over p of log p - log q. Notebook 02, property (f).
+    """KL(p || q) in nats, (): the mean over p of log p - log q.
 
     1/2 [trace(Q^-1 P) - d + (m_q - m_p)^T Q^-1 (m_q - m_p) + log det Q - log det P]. +inf where p is singular (and q is
     not); ValueError where q is singular or the dimensions differ.

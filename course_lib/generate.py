@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .checkpoint import Model
+from .engine.devices import plain_defaults
 from .engine.gpu import Graphed, in_pieces
 from .engine.parallel import ALONE, Processes
 from .parametrization import Network
@@ -44,14 +45,16 @@ def generate(
     def around(network: Network) -> Network:
         return in_pieces(Graphed(network), piece)
 
-    generator = torch.Generator().manual_seed(seed)
-    denoiser, times = model.denoiser(around=around), karras_times(model.schedule, steps)
+    generator, denoiser = torch.Generator("cpu").manual_seed(seed), model.denoiser(around=around)
     sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-    owners = [processes.owners(size, piece) for size in sizes]
-    mine = int((torch.cat(owners) == processes.rank).sum())
+    with plain_defaults():
+        times = karras_times(model.schedule, steps)
+        owners = [processes.owners(size, piece) for size in sizes]
+        mine = int((torch.cat(owners) == processes.rank).sum())
     done = []
     title, silent = f"sampling by {sampler}", not processes.first
-    with tqdm(total=mine * steps, unit="image step", desc=title, mininterval=0.5, leave=False, disable=silent) as bar:
+    bar = tqdm(total=mine * steps, unit="image step", desc=title, mininterval=0.5, leave=False, disable=silent)
+    with plain_defaults(), bar:
         for size, owner in zip(sizes, owners, strict=True):
             noise = partial(noise_rows, (size, *model.image_shape), owner == processes.rank, generator, device)
             x = noise()
@@ -68,4 +71,4 @@ def generate(
 
 def noise_rows(shape: tuple[int, ...], rows: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
     """Those `rows`, (B,) of bools, of standard noise of `shape`, (B, C, H, W), all of which is drawn on the CPU."""
-    return torch.randn(shape, generator=generator)[rows].to(device)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")[rows].to(device)

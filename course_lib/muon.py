@@ -18,7 +18,7 @@ from torch import Tensor, nn
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial a s + b s**3 + c s**5 (Jordan et al. 2024)
 
 
-def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """`matrix` (rows, columns) with its singular values s replaced by about 1 (0.7 to 1.2), its directions kept.
 
     Newton-Schulz: s -> a s + b s**3 + c s**5, `steps` times, on the matrix divided by its norm; needs products of
@@ -73,7 +73,7 @@ class Muon(torch.optim.Optimizer):
                     state["average"] = torch.zeros_like(weight)
                 average = state["average"].lerp_(weight.grad, 1 - group["momentum"])
                 matrix = weight.grad.lerp(average, group["momentum"]).flatten(1)
-                direction = orthogonalised(matrix.float()).reshape(weight.shape).to(weight)
+                direction = orthogonalise(matrix.float()).reshape(weight.shape).to(weight)
                 scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-group["lr"] * scale)
         return loss

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .gaussian import Mixture, per_sample
+from .gaussian import Mixture, check_floating, per_sample
 from .parametrization import Denoiser, Prediction
 from .schedule import Marginal, kernel
 
@@ -94,6 +94,7 @@ def empirical_denoiser(images: Tensor, chunk: int = 256) -> Denoiser:
     references = images.flatten(1).double()
 
     def denoise(x_t: Tensor, marginal: Marginal) -> Prediction:
+        check_floating(x_t)
         if x_t.shape[1:] != images.shape[1:]:
             raise ValueError(f"expected samples of shape {tuple(images.shape[1:])}, got {tuple(x_t.shape[1:])}")
         alpha, sigma = (value.expand(len(x_t)).split(chunk) for value in (marginal.alpha, marginal.sigma))

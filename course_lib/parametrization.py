@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -64,12 +63,11 @@ class Prediction:
 
 
 Denoiser = Callable[[Tensor, Marginal], Prediction]
+"""(x_t, marginal) -> a guess about x_t (B, ...): network and sampler cannot disagree about the schedule."""
 
 
-class Network(Protocol):
-    """A network of the course: (x, log_snr) -> output of the shape of x. `log_snr` is (B,)."""
-
-    def __call__(self, x: Tensor, log_snr: Tensor) -> Tensor: ...
+Network = Callable[[Tensor, Tensor], Tensor]
+"""A network of the course: (x, log_snr) -> output of the shape of x (B, ...); `log_snr` is (B,)."""
 
 
 def clip(prediction: Prediction, x_t: Tensor, marginal: Marginal, low: float = -1.0, high: float = 1.0) -> Prediction:

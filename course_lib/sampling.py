@@ -3,7 +3,7 @@
 With a prediction at time t, the whole family of first-order steps to an earlier time s is one formula,
     x_s = alpha_s x0_hat + sqrt(sigma_s**2 - c**2) eps_hat + c noise,   0 <= c <= sigma_s,
 where c is how much of x_s's noise is fresh: none in DDIM, the bridge's standard deviation in DDPM, all of it in
-notebook 01's denoise-and-renoise.
+denoise-and-renoise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .gaussian import per_sample
+from .gaussian import check_floating, per_sample
 from .parametrization import Denoiser, Prediction
 from .schedule import Marginal, Schedule, StepStd, bridge, bridge_weights, reverse_std
 
@@ -39,7 +39,8 @@ Noise = Callable[[], Tensor]
 
 def standard_noise(x: Tensor, generator: torch.Generator | None = None) -> Noise:
     """Standard noise like `x`, drawn from `generator` on the CPU, so that a seed means the same on every device."""
-    return lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    check_floating(x)
+    return lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
 
 
 def sample(
@@ -108,7 +109,7 @@ def ddim(
 def renoise(
     x_t: Tensor, earlier: Marginal, later: Marginal, denoiser: Denoiser, noise: Tensor
 ) -> tuple[Tensor, Prediction]:
-    """All noise fresh, c = sigma_s: notebook 01's second algorithm. It does not converge to the data's law."""
+    """All noise fresh, c = sigma_s: denoise, and noise again. It does not converge to the data's law."""
     prediction = denoiser(x_t, later)
     return first_order(prediction, earlier, earlier.sigma, noise), prediction
 

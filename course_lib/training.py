@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -198,6 +199,9 @@ class Batches:
         classes: int = 0,
         processes: Processes = ALONE,
     ) -> None:
+        check_images(images)
+        if labels is not None:
+            check_labels(labels, len(images), classes)
         self.device, self.share = choose_device(config.device), processes.share(config.batch)
         self.images = resident(images, self.device)
         self.labels = None if labels is None else labels.to(self.device)
@@ -217,6 +221,30 @@ class Batches:
         levels = self.noise_law(config.batch, generator)
         noise = torch.randn((config.batch, *self.images.shape[1:]), generator=generator, device=device)[share]
         return Batch(x_0, label, Marginal(levels.alpha[share], levels.sigma[share]), noise)
+
+
+def check_images(images: Any) -> None:
+    """Raises ValueError, in one sentence, for what cannot be trained on."""
+    expected = "expected images (N, C, H, W), float32 in [-1, 1]"
+    if not isinstance(images, Tensor):
+        known = "a numpy array: torch.from_numpy(...).float() makes a tensor of it"
+        raise ValueError(f"{expected}, got {known if type(images) is np.ndarray else f'a {type(images).__name__}'}")
+    if images.ndim != 4 or not images.numel():
+        raise ValueError(f"{expected}, got shape {tuple(images.shape)}")
+    if images.dtype is not torch.float32:
+        raise ValueError(f"{expected}, got {images.dtype}")
+    if not bool(images.isfinite().all()):
+        raise ValueError(f"{expected}, got some numbers that are not finite")
+
+
+def check_labels(labels: Tensor, images: int, classes: int) -> None:
+    """Raises ValueError unless there is a label from 0 to `classes` - 1 for each image."""
+    if labels.shape != (images,):
+        raise ValueError(f"expected one label for each of {images} images, got shape {tuple(labels.shape)}")
+    if labels.is_floating_point() or labels.dtype is torch.bool:
+        raise ValueError(f"expected labels that are whole numbers, got {labels.dtype}")
+    if outside := sorted({int(label) for label in labels.unique()} - set(range(classes))):
+        raise ValueError(f"expected labels from 0 to {classes - 1}, got {', '.join(map(str, outside[:5]))}")
 
 
 class Progress:

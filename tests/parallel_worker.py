@@ -104,8 +104,8 @@ def sent(processes: Processes) -> dict[str, Tensor]:
     return {f"sent {name}": value for name, value in received.items()}
 
 
-def main(command: str, *arguments: str) -> int:
-    if command == "learn":
+def main(order: str, *arguments: str) -> int:
+    if order == "learn":
         with join_processes("cpu") as processes:
             found = learn(processes) | {"steps": steps_by_the_clock(processes), "dropped": dropped(processes)}
             found["compiled loss"] = learn(processes, 4, Engine(compile=True, backend="aot_eager"))["loss"]
@@ -113,21 +113,20 @@ def main(command: str, *arguments: str) -> int:
             safetensors.torch.save_file(found, Path(arguments[0]) / f"{processes.rank}.safetensors")
         return 0
 
-    import course_lib.command.runs as runs
-
+    import course_lib.command.train as command
     from course_lib.__main__ import main as command_line
 
-    real, step, ranks = runs.train, int(arguments[0]), arguments[1].split(",")
+    real, step, ranks = command.train, int(arguments[0]), arguments[1].split(",")
 
     def doomed(*args, **kwargs):
         for state in real(*args, **kwargs):
             yield state
             if state.step == step and os.environ["RANK"] in ranks:
-                if command == "fail":
+                if order == "fail":
                     raise RuntimeError("no luck at all")
-                os.kill(os.getpid(), signal.SIGKILL if command == "die" else signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGKILL if order == "die" else signal.SIGINT)
 
-    runs.train = doomed
+    command.train = doomed
     return command_line(list(arguments[2:]))
 
 

@@ -85,7 +85,7 @@ def press_in_step(monkeypatch) -> Iterator[Callable[[int, int], None]]:
     """press(step, times): in that step (from 1) of what follows Ctrl-C is pressed, half of Muon's matrices moved."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest's workers ignore it
     hidden = len(muon.split(UNet(PRESETS["tiny"]))[0])
-    real = muon.orthogonalised
+    real = muon.orthogonalise
 
     def press(step: int, times: int) -> None:
         calls = 0
@@ -97,7 +97,7 @@ def press_in_step(monkeypatch) -> Iterator[Callable[[int, int], None]]:
                 signal.raise_signal(signal.SIGINT)
             return real(matrix, *args)
 
-        monkeypatch.setattr(muon, "orthogonalised", pressed)
+        monkeypatch.setattr(muon, "orthogonalise", pressed)
 
     yield press
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler was not put back"
@@ -270,14 +270,14 @@ def test_the_record_says_how_the_run_was_made(run: Path):
 
 
 def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path, monkeypatch):
-    from course_lib.command import runs
+    from course_lib.command import train as command
     from course_lib.data import Digits
 
     images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    monkeypatch.setattr(runs, "dataset", lambda name: Digits(images, torch.zeros(20).long()))
+    monkeypatch.setattr(command, "dataset", lambda name: Digits(images, torch.zeros(20).long()))
     folder, out = tmp_path / "c", tmp_path / "c.npz"
-    command = ["cifar10" if word == "digits" else word for word in TRAIN]
-    assert main([*command, "--out", str(folder)]) == 0
+    words = ["cifar10" if word == "digits" else word for word in TRAIN]
+    assert main([*words, "--out", str(folder)]) == 0
     assert main(["sample", "--model", str(folder), "--n", "2", "--steps", "2", "--out", str(out)]) == 0
     with np.load(out) as stored:
         assert stored["images"].shape == (2, 32, 32, 3)

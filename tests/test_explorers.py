@@ -17,7 +17,7 @@ from PIL import Image
 from course_lib import explorers
 from course_lib.data import digits, toys
 from course_lib.explorers import affine, convolution, designer
-from course_lib.explorers import samplers as bench
+from course_lib.explorers import samplers as samplers
 from course_lib.explorers.drawing import Plot, arrows, line, picture, ticks
 from course_lib.explorers.panel import PAUSE, Explorer, slider
 from course_lib.gaussian import Mixture
@@ -261,29 +261,29 @@ def test_the_noised_points_are_drawn_at_their_place():
     assert offsets.std() == pytest.approx(0.1, rel=0.08)  # 1000 draws: standard error 2.2%
 
 
-# Sampler bench
+# Sampler samplers
 
 
-@pytest.mark.parametrize("sampler", list(bench.SAMPLERS))
+@pytest.mark.parametrize("sampler", list(samplers.SAMPLERS))
 def test_every_walk_is_drawn_and_each_step_is_a_corner(sampler):
-    walked = bench.walk(sampler, steps=7, eta=0.5)
-    assert walked.tracks.shape == (8, bench.POINTS, 2)
-    assert walked.evaluations == (13 if sampler == "Heun" else 7)
-    lines = paths(bench.render_tracks(walked), "line")
-    assert len(lines) == bench.DRAWN
+    run = samplers.run_sampler(sampler, steps=7, eta=0.5)
+    assert run.tracks.shape == (8, samplers.POINTS, 2)
+    assert run.evaluations == (13 if sampler == "Heun" else 7)
+    lines = paths(samplers.render_tracks(run), "line")
+    assert len(lines) == samplers.DRAWN
     assert all(len(corners) == 8 for corners in lines)
     plot = Plot((-3.0, 3.0, -3.0, 3.0), 300, 300)
-    assert data_units(plot, lines[3]) == pytest.approx(walked.tracks[:, 3], abs=0.02)
-    assert len(paths(bench.render_ends(walked), "dots")[1]) == bench.POINTS
+    assert data_units(plot, lines[3]) == pytest.approx(run.tracks[:, 3], abs=0.02)
+    assert len(paths(samplers.render_ends(run), "dots")[1]) == samplers.POINTS
 
 
 def test_a_good_sampler_hits_the_bumps_and_renoising_narrows_them():
     """Within 4 standard errors of 400 draws; renoising halves the variance (notebook 05), so widths shrink by 0.71."""
     law = toys.mixture_2d()
-    shares, stds = bench.bump_moments(bench.walk("Heun", 50).ends)
+    shares, stds = samplers.bump_moments(samplers.run_sampler("Heun", 50).ends)
     assert shares == pytest.approx(law.weights.numpy(), abs=4 * np.sqrt(0.25 / 400))
     assert stds == pytest.approx(law.stds.numpy(), rel=4 / np.sqrt(2 * 2 * 80))
-    narrow = bench.bump_moments(bench.walk("renoise: c = σ_s", 50).ends)[1]
+    narrow = samplers.bump_moments(samplers.run_sampler("renoise: c = σ_s", 50).ends)[1]
     assert np.all(narrow < 0.85 * stds)
 
 
@@ -291,7 +291,7 @@ def test_moments_of_the_bumps_from_points_of_known_place():
     law = toys.mixture_2d()
     left, top = law.means[0].numpy(), law.means[2].numpy()
     points = np.stack([left + [0.1, 0], left - [0.1, 0], top, top + [0, 0.02]])
-    shares, stds = bench.bump_moments(points)
+    shares, stds = samplers.bump_moments(points)
     assert shares == pytest.approx([0.5, 0, 0.5])
     assert stds[[0, 2]] == pytest.approx([0.1 / np.sqrt(2), 0.02 / 2])
     assert np.isnan(stds[1])
@@ -299,10 +299,12 @@ def test_moments_of_the_bumps_from_points_of_known_place():
 
 def test_samplers_start_from_the_same_noise():
     starts = [
-        bench.walk(sampler, 3, spacing=spacing).tracks[0] for sampler in bench.SAMPLERS for spacing in bench.SPACINGS
+        samplers.run_sampler(sampler, 3, spacing=spacing).tracks[0]
+        for sampler in samplers.SAMPLERS
+        for spacing in samplers.SPACINGS
     ]
     assert all((start == starts[0]).all() for start in starts)
-    assert (bench.walk(bench.KNOB, 3, seed=1).tracks[0] != starts[0]).all()
+    assert (samplers.run_sampler(samplers.KNOB, 3, seed=1).tracks[0] != starts[0]).all()
 
 
 # Widgets

@@ -1,88 +1,108 @@
-"""The house has floors: what docs/design.md says about who may import whom, against what the files import."""
+"""The house has floors: `floors.toml` says who may import whom; the files say who does."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
-from graphlib import TopologicalSorter
+import tomllib
 from pathlib import Path
 
-import course_lib
+import pytest
 
-PACKAGE = Path(course_lib.__file__).parent
-DESIGN = PACKAGE.parent / "docs" / "design.md"
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = tomllib.loads((Path(__file__).parent / "floors.toml").read_text(encoding="utf-8"))
+PACKAGES = list(FLOORS)
 
-
-def floors() -> dict[str, int]:
-    """Module or subpackage -> its floor, 0 at the bottom, as the page lists them."""
-    (listed,) = re.findall(
-        r"^Floors, bottom up[^:]*: (.*?)\. A digit's way", DESIGN.read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    return {name.strip(" `\n"): n for n, floor in enumerate(listed.split("|")) for name in floor.split(",")}
+each_package = pytest.mark.parametrize("package", PACKAGES)
 
 
-def top(path: Path) -> str:
-    """The module or subpackage directly below course_lib that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def rooms(package: str) -> set[str]:
+    """Modules and subpackages directly below a package."""
+    inside = (ROOT / package).iterdir()
+    found = {path.stem for path in inside if path.suffix == ".py" or (path / "__init__.py").exists()}
+    return found - {"__init__", "__main__"}
 
 
-def imported(path: Path) -> set[str]:
-    """Names directly below course_lib that a file imports, inside functions too; those for type checkers left out."""
-    tree = ast.parse(path.read_text("utf-8"))
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            skipped |= set(ast.walk(node))
-    found: set[str] = set()
-    depth = len(path.relative_to(PACKAGE).parts)
-    for node in ast.walk(tree):
-        if node in skipped or not isinstance(node, ast.ImportFrom):
-            continue
-        module = node.module or ""
-        if node.level == depth or (node.level == 0 and module.split(".")[0] == "course_lib"):
-            path_ = module.split(".")[1:] if node.level == 0 else module.split(".") if module else []
-            found |= {path_[0]} if path_ else {alias.name for alias in node.names}
-    return {name for name in found if name in modules()}
+def imported(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports from the three packages, in functions too: ("course_lib", "schedule")."""
+    here = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    found: set[tuple[str, ...]] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = here[: len(here) - node.level + 1] if node.level else ()
+            module = (*start, *(node.module.split(".") if node.module else ()))
+            found |= {(*module, alias.name) for alias in node.names}
+    return {(name[0], name[1]) if len(name) > 1 else name for name in found if name[0] in PACKAGES}
 
 
-def modules() -> set[str]:
-    return {
-        top(path)
-        for path in PACKAGE.iterdir()
-        if (path.suffix == ".py" or (path / "__init__.py").exists()) and path.name != "__init__.py"
-    }
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
 
 
-def edges() -> dict[str, set[str]]:
-    graph: dict[str, set[str]] = {name: set() for name in modules()}
-    for path in PACKAGE.rglob("*.py"):
-        if path.name != "__init__.py" or path.parent != PACKAGE:
-            graph[top(path)] |= imported(path) - {top(path)}
-    return graph
+def files(package: str) -> list[Path]:
+    return [path for path in (ROOT / package).rglob("*.py") if room_of(path) not in ("__init__", "__main__")]
 
 
-def test_every_module_has_a_floor_and_every_floor_its_modules():
-    assert set(floors()) - {"vae"} == modules() - {"vae"}  # planned ones may be missing
+@each_package
+def test_every_room_has_its_place(package: str) -> None:
+    assert set(FLOORS[package]["rooms"]) == rooms(package)
 
 
-def test_no_module_imports_from_a_floor_above_its_own():
-    placed = floors()
+@each_package
+def test_a_room_imports_only_from_rooms_before_it(package: str) -> None:
+    order = FLOORS[package]["rooms"]
     wrong = {
-        f"{name} (floor {placed[name]}) imports {other} (floor {placed[other]})"
-        for name, others in edges().items()
-        for other in others
-        if placed[other] > placed[name]
+        f"{path.relative_to(ROOT)} imports {name[1]}"
+        for path in files(package)
+        for name in imported(path)
+        if name[0] == package and name[1:2] and name[1] in order and order.index(name[1]) > order.index(room_of(path))
     }
     assert not wrong
 
 
-def test_no_two_modules_import_each_other():
-    order = list(TopologicalSorter(edges()).static_order())  # raises CycleError
-    assert set(order) == modules()
+@each_package
+def test_a_package_imports_only_packages_below_it(package: str) -> None:
+    allowed = {package, *FLOORS[package]["may_import"]}
+    wrong = {f"{path.relative_to(ROOT)}: {name}" for path in files(package) for name in imported(path)}
+    assert not {line for line in wrong if not any(f"('{name}'" in line for name in allowed)}
 
 
-def test_imports_are_seen():
+def test_exercises_of_one_notebook_do_not_use_anothers() -> None:
+    for path in files("course_checks"):
+        if re.fullmatch(r"nb\d\d", room_of(path)):
+            others = {name[1] for name in imported(path) if name[0] == "course_checks" and name[1].startswith("nb")}
+            assert others <= {room_of(path)}, path
+
+
+def test_only_lessons_and_explorers_know_a_notebook() -> None:
+    """A module of the library that names a notebook belongs to a lesson; docstrings of others speak of the subject."""
+    knows = re.compile(r"\b[Nn]otebook (\d\d|[\d.]+)")
+    allowed = {"lessons"}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in files("course_lib")
+        if room_of(path) not in allowed and knows.search(path.read_text("utf-8"))
+    }
+    assert not found
+
+
+@each_package
+def test_the_map_names_every_room_in_reading_order(package: str) -> None:
+    """The package's docstring is its map."""
+    text = importlib.import_module(package).__doc__ or ""
+    named = [name for name in FLOORS[package]["rooms"] if not re.fullmatch(r"nb\d\d", name)]
+    missing = [name for name in named if not re.search(rf"\b{name}\b", text)]
+    assert not missing
+    if package == "course_lib":
+        starts = [re.search(rf"^(\w+, )?{name}\b", text, re.MULTILINE) for name in named]
+        assert all(starts) and [m.start() for m in starts if m] == sorted(m.start() for m in starts if m)
+
+
+def test_imports_are_seen() -> None:
     """The reader of imports itself: a few that are there."""
-    graph = edges()
-    assert {"gaussian", "schedule"} <= graph["corruption"] and "plotting" in graph["runs"]
-    assert "training" not in graph["checkpoint"], "imported for type checkers only"
+    assert ("course_lib", "schedule") in imported(ROOT / "course_lib/sampling.py")
+    assert ("course_lib", "plotting") in imported(ROOT / "course_lib/command/sample.py")
+    assert ("course_lib", "gaussian") in imported(ROOT / "course_lib/schedule/marginal.py")

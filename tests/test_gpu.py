@@ -23,8 +23,8 @@ from course_lib.engine.devices import reduced_precision
 from course_lib.engine.gpu import (
     Engine,
     Graphed,
+    capture_cuda_graph,
     compile_network,
-    cuda_record,
     hand_over,
     in_pieces,
     resident,
@@ -301,7 +301,7 @@ def test_what_is_recorded_is_on_the_images_gpu():
         graphed = Graphed(lambda x, log_snr: x + 1, record)
         for index in (1, 0):
             x = torch.empty(2, 1, 8, 8, device=f"cuda:{index}")
-            assert graphed._recorded(x, torch.empty(2, device=x.device)).output.device.index == index
+            assert graphed._record(x, torch.empty(2, device=x.device)).output.device.index == index
     assert recorded == [1, 0] and current == [0]
 
 
@@ -340,7 +340,7 @@ class FakeCuda:
 def test_a_recording_warms_up_on_its_own_stream_and_puts_the_usual_one_back(monkeypatch, fails):
     cuda, on = FakeCuda(monkeypatch, fails), []
     with pytest.raises(RuntimeError) if fails else nullcontext():
-        cuda_record(lambda: on.append(cuda.current.name) or torch.zeros(1))
+        capture_cuda_graph(lambda: on.append(cuda.current.name) or torch.zeros(1))
     assert on == ["aside"] * 4 and cuda.captured_on == "aside"
     assert cuda.current.name == "usual"
 
@@ -419,7 +419,7 @@ def test_the_check_runs_to_its_end_on_a_cpu(tmp_path, capsys):
 
 def test_the_check_says_that_nothing_was_compiled(tmp_path, monkeypatch, capsys):
     """Figures called compiled would otherwise be those of networks that fell back."""
-    monkeypatch.setattr(gpu_check, "compiled", lambda network, *args: network)
+    monkeypatch.setattr(gpu_check, "compile_network", lambda network, *args: network)
     monkeypatch.setattr(gpu_check, "training_speed", lambda *args: 1.0)
     assert gpu_check.main(["--size", "tiny", "--device", "cpu", "--out", str(tmp_path)]) == 1
     assert "FAILED: both networks are compiled: not ours, diffusers (wanted: both)" in capsys.readouterr().out

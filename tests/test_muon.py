@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.muon import Muon, orthogonalised, split
+from course_lib.muon import Muon, orthogonalise, split
 from course_lib.unet import PRESETS, UNet, channels_last
 
 
@@ -13,7 +13,7 @@ def test_directions_are_kept_and_singular_values_become_about_one(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     u, s, v = torch.linalg.svd(matrix, full_matrices=False)
     u, v = u[:, s > s[0] / 100], v[s > s[0] / 100]  # far smaller ones need more steps than five
-    turned = u.T @ orthogonalised(matrix) @ v.T
+    turned = u.T @ orthogonalise(matrix) @ v.T
     diagonal = turned.diagonal()
     assert diagonal.min() > 0.6 and diagonal.max() < 1.3
     assert (turned - torch.diag(diagonal)).abs().max() < 1e-10
@@ -22,14 +22,14 @@ def test_directions_are_kept_and_singular_values_become_about_one(shape):
 def test_five_steps_lift_singular_values_as_far_as_the_docstring_says():
     matrix = torch.diag(torch.tensor([1.0, 1 / 650, 1 / 1000], dtype=torch.float64))
     matrix /= matrix.norm()
-    lifted = orthogonalised(matrix).diagonal()
+    lifted = orthogonalise(matrix).diagonal()
     assert lifted[1:].tolist() == pytest.approx([0.70, 0.47], abs=1e-2)
 
 
 def test_a_scaled_gradient_gives_the_same_direction():
     matrix = torch.randn(8, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    torch.testing.assert_close(orthogonalised(1e4 * matrix), orthogonalised(matrix), rtol=1e-9, atol=1e-12)
-    assert orthogonalised(torch.zeros(3, 5)).abs().max() == 0
+    torch.testing.assert_close(orthogonalise(1e4 * matrix), orthogonalise(matrix), rtol=1e-9, atol=1e-12)
+    assert orthogonalise(torch.zeros(3, 5)).abs().max() == 0
 
 
 @pytest.mark.parametrize("shape", [(12, 30), (30, 12)])

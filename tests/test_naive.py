@@ -18,11 +18,11 @@ from course_lib.lessons.naive import (
     by_number_touched,
     draw_pixels,
     fake_denoising,
-    falling,
+    falling_counts,
     fit,
     nearest_restorer,
-    repaired,
-    smoothed,
+    repair_digits,
+    smooth,
     touch,
 )
 
@@ -175,7 +175,7 @@ class Remembers(nn.Module):
 def test_repairing_renoises_the_guess_to_the_next_time_and_ends_in_black_and_white(between, kept):
     image = torch.where(torch.arange(16).reshape(1, 1, 4, 4) % 3 == 0, 1.0, -1.0)
     network = Remembers(image)
-    states = list(repaired(network, 4, between, torch.ones(30, 1, 4, 4), seeded()))
+    states = list(repair_digits(network, 4, between, torch.ones(30, 1, 4, 4), seeded()))
     assert [s.t for s in states] == [16, 12, 8, 4, 0]
     assert network.told == [1, 0.75, 0.5, 0.25]
     assert torch.equal(states[-1].x, image.expand(30, 1, 4, 4))
@@ -188,15 +188,15 @@ def test_repairing_renoises_the_guess_to_the_next_time_and_ends_in_black_and_whi
 
 def test_drawing_between_steps_shows_black_and_white_only():
     network = Remembers(torch.zeros(1, 1, 4, 4))
-    list(repaired(network, 3, "drawn", torch.ones(30, 1, 4, 4), seeded()))
+    list(repair_digits(network, 3, "drawn", torch.ones(30, 1, 4, 4), seeded()))
     assert all(set(seen.unique().tolist()) <= {-1.0, 1.0} for seen in network.seen)
 
 
 def test_falling_times_are_whole_and_reach_zero():
-    assert falling(784, 5).tolist() == [784, 627, 470, 314, 157, 0]
-    assert falling(4, 4).tolist() == [4, 3, 2, 1, 0]
+    assert falling_counts(784, 5).tolist() == [784, 627, 470, 314, 157, 0]
+    assert falling_counts(4, 4).tolist() == [4, 3, 2, 1, 0]
     with pytest.raises(ValueError, match="1 to 4 steps, got 5"):
-        falling(4, 5)
+        falling_counts(4, 5)
 
 
 def test_no_constant_beats_the_best_constant():
@@ -215,4 +215,4 @@ def test_the_nearest_restorer_answers_with_the_image_that_was_ruined():
 
 
 def test_smoothing_averages_neighbours():
-    assert smoothed([0.0, 3.0, 6.0, 0.0], 3).tolist() == [3.0, 3.0]
+    assert smooth([0.0, 3.0, 6.0, 0.0], 3).tolist() == [3.0, 3.0]

@@ -14,7 +14,6 @@ from course_lib.objective import (
     bits_per_dim,
     bound,
     decoder_term,
-    naive,
     prior_term,
     simple,
     squared_error,
@@ -75,13 +74,6 @@ def test_simple_loss_has_gradients_and_a_perfect_network_none_to_pay():
     )
     x_t = level.alpha * x_0 + level.sigma * noise
     torch.testing.assert_close(gradient, (2 * (x_t - noise) * x_t).mean())
-
-
-def test_naive_loss_compares_with_the_image_one_step_earlier():
-    x_s, x_t = draw(28, 1, 28, 28), draw(28, 1, 28, 28, seed=1)
-    level = Linear()(torch.linspace(0.1, 1, 28, dtype=F64))
-    by_hand = [(wobbly(x_t[i : i + 1], level.log_snr[i : i + 1]) - x_s[i]).square().mean() for i in range(28)]
-    torch.testing.assert_close(naive(wobbly, x_s, x_t, level), torch.stack(by_hand).mean(), rtol=1e-6, atol=0)
 
 
 def test_squared_error_is_a_mean_over_each_samples_own_pixels():

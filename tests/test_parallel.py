@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import course_lib.command.runs as runs
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from parallel_worker import CLIP, learn
 
+from course_lib import generate
 from course_lib.__main__ import main
 from course_lib.checkpoint import Model
 from course_lib.engine.devices import choose_device
@@ -206,15 +206,17 @@ def test_two_processes_draw_the_very_samples_of_one(tmp_path: Path, one_thread: 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_any_number_of_processes_shares_out_the_same_samples(monkeypatch, count, sampler):
     """One after the other in this process: chunks of 10 in pieces of 4; one of seven gets rows only at the end."""
-    monkeypatch.setattr(runs, "CHUNK", 10)
-    monkeypatch.setattr(runs, "PIECES", {"cpu": 4})
-    monkeypatch.setattr(Processes, "collected", lambda self, mine, owner: mine)
+    monkeypatch.setattr(generate, "CHUNK", 10)
+    monkeypatch.setattr(generate, "PIECES", {"cpu": 4})
+    monkeypatch.setattr(Processes, "gather_rows", lambda self, mine, owner: mine)
     torch.manual_seed(0)
     network = UNet(UNetConfig(width=8, head_dim=8, multipliers=(1,)))
     torch.nn.init.normal_(network.head.weight)
     model = Model(network.eval(), Parametrization(), {"image_size": (8, 8)})
-    expected = runs.draw(model, 27, sampler, 3, seed=5)
-    parts = [runs.draw(model, 27, sampler, 3, seed=5, processes=Processes(rank, count)) for rank in range(count)]
+    expected = generate.generate(model, 27, sampler, 3, seed=5)
+    parts = [
+        generate.generate(model, 27, sampler, 3, seed=5, processes=Processes(rank, count)) for rank in range(count)
+    ]
     owner = torch.cat([Processes(0, count).owners(n, 4) for n in (10, 10, 7)])
     assert len(expected) == 27 and expected.flatten(1).unique(dim=0).shape[0] == 27
     for rank, part in enumerate(parts):

@@ -329,7 +329,7 @@ def test_a_walk_has_the_marginals_of_its_table_and_the_correlations_of_a_chain()
 
 
 def test_a_walk_without_a_noise_for_each_step_is_refused():
-    with pytest.raises(ValueError, match="a walk of 4 steps"):
+    with pytest.raises(ValueError, match="a path of 4 steps"):
         noising_path(torch.zeros(2), Table.of(Linear(), 4), torch.zeros(3, 2))
 
 

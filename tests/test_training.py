@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 import course_lib.training as training
+from course_lib.engine import devices
 from course_lib.engine.devices import reduced_precision
 from course_lib.parametrization import Parametrization
 from course_lib.schedule import Linear, log_normal_law, uniform_in_time
@@ -128,11 +129,7 @@ def test_dropout_does_not_disturb_the_global_random_state():
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    layout = UNetConfig(width=8, head_dim=8, multipliers=(1,), dropout=0.3)
-    net = UNet.__new__(UNet)
-    torch.nn.Module.__init__(net)
-    net.config = layout
-    with training.dropout_seed(net, torch.device("cpu"), 5):
+    with devices.dropout_seed(torch.nn.Sequential(torch.nn.Dropout(0.3)), torch.device("cpu"), 5):
         torch.rand(10)
     torch.testing.assert_close(torch.rand(3), expected)
 
@@ -153,9 +150,9 @@ def test_seconds_end_a_run_and_progress_reaches_one():
 def test_labels_are_learned_and_sometimes_withheld():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(10000) % 10
-    told = training.with_dropout(labels, 0.1, 10, generator)
-    hidden = told == 10
-    assert (told[~hidden] == labels[~hidden]).all()
+    shown = training.drop_labels(labels, 0.1, 10, generator)
+    hidden = shown == 10
+    assert (shown[~hidden] == labels[~hidden]).all()
     assert abs(hidden.float().mean().item() - 0.1) < 4 * math.sqrt(0.09 / 10000)
     labelled = UNetConfig(width=8, head_dim=8, multipliers=(1,), classes=2)
     flat = torch.cat([torch.full((20, 1, 8, 8), -0.8), torch.full((20, 1, 8, 8), 0.8)])
@@ -190,6 +187,6 @@ def test_wrong_settings_are_named(settings, message):
 
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="'cuda:77' is not available here"):
-        training.choose_device("cuda:77")
+        devices.choose_device("cuda:77")
     with pytest.raises(ValueError, match="'toaster' is not available here"):
-        training.choose_device("toaster")
+        devices.choose_device("toaster")

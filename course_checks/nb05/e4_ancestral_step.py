@@ -39,9 +39,7 @@ def cases(g: Generator) -> list[Case]:
         Case("a level per image, B = W", (*images(3, 1, 3, 3), *marginal_pair(g, 3), normal(g, 3, 1, 3, 3), "bridge")),
         Case("variance not preserved, bridge", (*images(2, 3), *loud, normal(g, 2, 3), "bridge")),
         Case("variance not preserved, beta", (*images(2, 3), *loud, normal(g, 2, 3), "beta")),
-        Case(
-            "single precision", (*images(2, 1, 2, 2), *marginal_pair(g), normal(g, 2, 1, 2, 2), "beta"), float32=True
-        ),
+        Case("single precision", (*images(2, 1, 2, 2), *marginal_pair(g), normal(g, 2, 1, 2, 2), "beta"), float32=True),
     ]
 
 
@@ -114,9 +112,7 @@ EXERCISE = Exercise(
             "Beta and beta-tilde are variances. Noise is multiplied by their square roots.",
         ),
         WrongAnswer(
-            step_with(
-                std=lambda s, t, step_std: kernel(s, t).std if step_std == "beta" else right_std(s, t, step_std)
-            ),
+            step_with(std=lambda s, t, step_std: kernel(s, t).std if step_std == "beta" else right_std(s, t, step_std)),
             "The last step lands on x_0, where sigma_s = 0. Noise added there stays in the picture for good.",
         ),
         WrongAnswer(

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import sys
 import time
@@ -70,18 +69,18 @@ def python(found: tuple[int, ...]) -> Finding:
 
 def packages(declared: list[str] | None = None) -> Iterator[Finding]:
     """One finding a library that the course needs to run or to open its notebooks; `declared` as in its metadata."""
-    if declared is None:
-        try:
-            declared = requires("course_lib") or []
-        except PackageNotFoundError:
-            yield Finding("course_lib", "broken", "not installed in this Python", REINSTALL)
-            return
-    for line in declared:
-        if "extra ==" in line and not re.search(r"""extra == ["']lab["']""", line):
+    try:
+        from packaging.requirements import Requirement
+
+        lines = requires("course_lib") or [] if declared is None else declared
+    except ImportError as error:  # PackageNotFoundError is one
+        missing = "course_lib" if isinstance(error, PackageNotFoundError) else "packaging"
+        yield Finding(missing, "broken", "not installed in this Python", REINSTALL)
+        return
+    for needed in map(Requirement, lines):
+        if needed.marker is not None and not needed.marker.evaluate({"extra": "lab"}):
             continue
-        match = re.match(r"([\w.-]+)(?:\[[^]]*\])?\s*\(?([^;)]*)", line)
-        assert match is not None
-        name, ranges = match[1], match[2].strip()
+        name, ranges = needed.name, needed.specifier
         try:
             installed = version(name)
             importlib.import_module(MODULES.get(name, name))
@@ -90,28 +89,9 @@ def packages(declared: list[str] | None = None) -> Iterator[Finding]:
         except Exception as error:
             yield Finding(name, "broken", f"installed but cannot be imported: {error}", REINSTALL)
         else:
-            wrong = "" if within(installed, ranges) else f"tested only with {ranges}; if a notebook fails, {REINSTALL}"
+            inside = ranges.contains(installed, prereleases=True)
+            wrong = "" if inside else f"tested only with {ranges}; if a notebook fails, {REINSTALL}"
             yield Finding(name, "note" if wrong else "ok", installed, wrong)
-
-
-def within(installed: str, ranges: str) -> bool:
-    """Whether a version such as "2.13.0+cpu" lies in ranges such as ">=2.6,<3" (only >=, < and == are understood)."""
-    for part in filter(None, ranges.replace(" ", "").split(",")):
-        match = re.fullmatch(r"(>=|<|==)([\d.]+)", part)
-        if match is None:
-            raise ValueError(f"expected a range of >=, < or ==, got {part!r}")
-        have, want = numbers(installed), numbers(match[2])
-        if not {">=": have >= want, "<": have < want, "==": have == want}[match[1]]:
-            return False
-    return True
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version, without zeros at the end: "2.13.0+cpu" -> (2, 13)."""
-    found = [int(part) for part in re.findall(r"\d+", (re.match(r"[\d.]*", text) or [""])[0])]
-    while found and found[-1] == 0:
-        found.pop()
-    return tuple(found)
 
 
 def processor() -> Finding:
@@ -187,7 +167,7 @@ def speed(clock: Callable[[], float] = time.perf_counter) -> Finding:
     minutes = f"about {ENOUGH / rate / 60:.1f} minutes until what it draws is recognisable"
     text = f"the smallest network trains at {rate:,.0f} digits a second: {minutes}"
     if rate < 500:
-        mend = "give notebook 05's training cell more SECONDS, end other programs, or use the shipped weights"
+        mend = "give the training cell more SECONDS, end other programs, or use the shipped weights"
         return Finding("speed", "slow", text, mend)
     return Finding("speed", "ok", text)
 

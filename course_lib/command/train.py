@@ -91,7 +91,7 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
                     break
     except KeyboardInterrupt:  # perhaps within a step, when the weights are no step's: nothing to save
         when = "at once" if state else "before the first step"
-        raise KeyboardInterrupt(f" {when}; {what_is_kept(folder)}") from None
+        raise KeyboardInterrupt(f" {when}; {describe_saved(folder)}") from None
     if state is not None and stop:
         processes.wait()  # torchrun ends all when one leaves: no one does before the first has saved
         where = f" at step {state.step}, saved in {folder}; the same command with --resume goes on"
@@ -138,7 +138,7 @@ def interruptions() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def what_is_kept(folder: Path) -> str:
+def describe_saved(folder: Path) -> str:
     """What an interruption that saves nothing leaves of the run in `folder`, in words."""
     kept = (folder / "training.safetensors").is_file()
     return f"the last save in {folder} stands: the same command with --resume goes on" if kept else "nothing was saved"

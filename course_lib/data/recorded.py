@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 
-def recorded(name: str) -> dict[str, Any]:
+def recording(name: str) -> dict[str, Any]:
     """The recorded result called `name`, such as "05_targets": its `command`, `settings` and `results`.
 
     Raises ValueError where there is none, naming those there are.

@@ -19,6 +19,18 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ValueError(f"device {name!r} is not available here: expected auto, cpu, or a GPU that exists") from error
 
 
+@contextmanager
+def plain_defaults() -> Iterator[None]:
+    """Inside the block new tensors are float32 on the CPU, whatever PyTorch's defaults have been set to."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with nullcontext() if device.type == "cpu" else torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
 def reduced_precision(device: torch.device) -> torch.dtype | None:
     """The type to compute in: bfloat16 on GPUs that have it in hardware, float16 on older ones, None (float32) on CPUs.
 

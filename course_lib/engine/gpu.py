@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..parametrization import Network
-
 log = logging.getLogger("course_lib")  # without a configuration, warnings are one line on stderr
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -109,12 +107,15 @@ def hand_over(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-Record = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
+Forward = Callable[[Tensor, Tensor], Tensor]
+"""(x (B, ...), log_snr (B,)) -> (B, ...), without gradients."""
+
+Capture = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
 """Records one call of a function that reads fixed tensors; returns its output and what computes it anew, in place."""
 
 
-def cuda_record(call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-    """`Record` by a CUDA graph, after three calls to warm up on a stream of their own, as PyTorch's manual asks.
+def capture_cuda_graph(call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+    """`Capture` by a CUDA graph, after three calls to warm up on a stream of their own, as PyTorch's manual asks.
 
     The stream belongs to the current GPU, so that has to be the one that `call` computes on: kernels on another would
     run, and not be recorded. Afterwards the stream is the one before, also where recording fails.
@@ -135,7 +136,7 @@ def cuda_record(call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]
 
 
 @dataclass(frozen=True)
-class Recording:
+class CapturedCall:
     x: Tensor
     log_snr: Tensor
     output: Tensor
@@ -151,10 +152,10 @@ class Graphed:
     fails. `record` stands in for CUDA in tests.
     """
 
-    def __init__(self, network: Network, record: Record | None = None) -> None:
-        self.network, self.record = network, record or cuda_record
+    def __init__(self, network: Forward, record: Capture | None = None) -> None:
+        self.network, self.record = network, record or capture_cuda_graph
         self.only_cuda, self.shapes = record is None, 4
-        self.recordings: dict[tuple[torch.Size, torch.dtype, torch.device], Recording] = {}
+        self.recordings: dict[tuple[torch.Size, torch.dtype, torch.device], CapturedCall] = {}
 
     @torch.no_grad()
     def __call__(self, x: Tensor, log_snr: Tensor) -> Tensor:
@@ -175,14 +176,14 @@ class Graphed:
         recording.replay()
         return recording.output.clone()
 
-    def _record(self, x: Tensor, log_snr: Tensor) -> Recording:
+    def _record(self, x: Tensor, log_snr: Tensor) -> CapturedCall:
         fixed_x, fixed_log_snr = x.clone(), log_snr.clone()
         with torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext():
             output, replay = self.record(lambda: self.network(fixed_x, fixed_log_snr))
-        return Recording(fixed_x, fixed_log_snr, output, replay)
+        return CapturedCall(fixed_x, fixed_log_snr, output, replay)
 
 
-def in_pieces(network: Network, size: int) -> Network:
+def in_pieces(network: Forward, size: int) -> Forward:
     """`network`, shown at most `size` images at a time: the same answers, however a batch is shared out.
 
     On a CPU to the bit.

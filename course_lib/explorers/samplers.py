@@ -12,11 +12,10 @@ from torch import Tensor
 from .. import oracle
 from ..data import toys
 from ..sampling import Step, ddpm, fresh_noise, heun, renoise, sample
-from ..schedule import Continuous, Cosine, Truncated, karras_times, log_snr_times, uniform_times
+from ..schedule import STANDARD, Continuous, karras_times, log_snr_times, uniform_times
 from .drawing import BLUE, GREEN, ORANGE, PAGE, Plot, dots, ellipse, line, table
 from .panel import Explorer, choice, slider, whole
 
-SCHEDULE = Truncated(Cosine())
 POINTS, DRAWN = 400, 20
 KNOB = "knob: c = η × bridge std"
 SAMPLERS: dict[str, Callable[[float], Step]] = {
@@ -33,7 +32,7 @@ SPACINGS: dict[str, Callable[[Continuous, int], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Walk:
+class SamplerRun:
     """All states of a walk: `times` (n + 1,) falling to 0, `tracks` (n + 1, B, 2), `evaluations` of the denoiser."""
 
     times: np.ndarray
@@ -46,7 +45,9 @@ class Walk:
         return self.tracks[-1]
 
 
-def walk(sampler: str, steps: int, eta: float = 0.0, spacing: str = "even in log SNR", seed: int = 0) -> Walk:
+def run_sampler(
+    sampler: str, steps: int, eta: float = 0.0, spacing: str = "even in log SNR", seed: int = 0
+) -> SamplerRun:
     """`POINTS` walks of `steps` steps from standard noise to the three bumps.
 
     The seed fixes the starting noise and the fresh noise, so samplers can be compared from the same start.
@@ -55,21 +56,21 @@ def walk(sampler: str, steps: int, eta: float = 0.0, spacing: str = "even in log
     start = torch.randn(POINTS, 2, generator=generator, dtype=torch.float64)
     calls, exact = 0, oracle.mixture_denoiser(toys.mixture_2d())
 
-    def counted(x_t: Tensor, marginal: Any) -> Any:
+    def count_calls(x_t: Tensor, marginal: Any) -> Any:
         nonlocal calls
         calls += 1
         return exact(x_t, marginal)
 
-    times = SPACINGS[spacing](SCHEDULE, steps)
-    states = sample(counted, SCHEDULE, times, start, SAMPLERS[sampler](eta), generator)
+    times = SPACINGS[spacing](STANDARD, steps)
+    states = sample(count_calls, STANDARD, times, start, SAMPLERS[sampler](eta), generator)
     tracks = torch.stack([state.x for state in states]).numpy()
-    return Walk(times.numpy(), tracks, calls)
+    return SamplerRun(times.numpy(), tracks, calls)
 
 
-def render_tracks(walked: Walk) -> str:
+def render_tracks(run: SamplerRun) -> str:
     """SVG: the first `DRAWN` walks in the plane, from a ring to a dot, over data points."""
     plot = _plane(3.0)
-    tracks = walked.tracks[:, :DRAWN]
+    tracks = run.tracks[:, :DRAWN]
     content = [dots(plot, _data(), PAGE, size=3, opacity=0.35)]
     content += [
         line(plot, tracks[:, i, 0], tracks[:, i, 1], BLUE, width=1.2, opacity=0.8) for i in range(tracks.shape[1])
@@ -82,12 +83,12 @@ def render_tracks(walked: Walk) -> str:
     return plot.svg(content, alt=alt, title=f"{count} walks", key=key)
 
 
-def render_times(walked: Walk) -> str:
+def render_times(run: SamplerRun) -> str:
     """SVG: the second coordinate of the same walks against time; every step is a corner."""
     plot = Plot((0.0, 1.0, -3.0, 3.0), 260, 300)
-    tracks = walked.tracks[:, :DRAWN, 1]
-    content = [line(plot, walked.times, track, BLUE, width=1.2, opacity=0.8) for track in tracks.T]
-    marks = np.stack([walked.times, np.full_like(walked.times, -2.95)], axis=1)
+    tracks = run.tracks[:, :DRAWN, 1]
+    content = [line(plot, run.times, track, BLUE, width=1.2, opacity=0.8) for track in tracks.T]
+    marks = np.stack([run.times, np.full_like(run.times, -2.95)], axis=1)
     content.append(dots(plot, marks, PAGE, size=5, opacity=0.9))
     rough = np.abs(np.diff(tracks, axis=0)).sum(0).mean()
     alt = (
@@ -98,17 +99,17 @@ def render_times(walked: Walk) -> str:
     return plot.svg(content, alt=alt, title=title, xlabel=xlabel)
 
 
-def render_ends(walked: Walk) -> str:
+def render_ends(run: SamplerRun) -> str:
     """SVG: all samples over data points, and two standard deviations of each bump."""
     plot = _plane(1.6)
     law = toys.mixture_2d()
-    content = [dots(plot, _data(), PAGE, size=3, opacity=0.35), dots(plot, walked.ends, ORANGE, opacity=0.7)]
+    content = [dots(plot, _data(), PAGE, size=3, opacity=0.35), dots(plot, run.ends, ORANGE, opacity=0.7)]
     for mean, std in zip(law.means.numpy(), law.stds.tolist(), strict=True):
         content.append(ellipse(plot, mean, std * np.eye(2), 2.0, GREEN))
-    shares = ", ".join(f"{share:.0%}" for share in bump_moments(walked.ends)[0])
-    alt = f"{len(walked.ends)} samples over data points; the three bumps get {shares}"
+    shares = ", ".join(f"{share:.0%}" for share in bump_moments(run.ends)[0])
+    alt = f"{len(run.ends)} samples over data points; the three bumps get {shares}"
     key = {"samples": (ORANGE, ""), "data": (PAGE, ""), "2 std": (GREEN, "")}
-    return plot.svg(content, alt=alt, title=f"{len(walked.ends)} samples", key=key)
+    return plot.svg(content, alt=alt, title=f"{len(run.ends)} samples", key=key)
 
 
 def bump_moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,16 +127,16 @@ def bump_moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shares, stds
 
 
-def render_scores(walked: Walk) -> str:
+def render_scores(run: SamplerRun) -> str:
     """HTML: shares and widths of the bumps, exact and in the samples; how often the denoiser was asked."""
     law = toys.mixture_2d()
-    shares, stds = bump_moments(walked.ends)
+    shares, stds = bump_moments(run.ends)
     rows = [["bump", "share", "samples", "width", "samples"]]
     for k, name in enumerate(("left", "right", "top")):
         exact = f"{law.weights[k]:.2f}", f"{law.stds[k]:.3f}"
         rows.append([name, exact[0], f"{shares[k]:.2f}", exact[1], "–" if np.isnan(stds[k]) else f"{stds[k]:.3f}"])
-    error = np.sqrt(0.25 / len(walked.ends))
-    return table(rows, f"{walked.evaluations} evaluations of the denoiser. Shares are known to about ±{error:.2f}")
+    error = np.sqrt(0.25 / len(run.ends))
+    return table(rows, f"{run.evaluations} evaluations of the denoiser. Shares are known to about ±{error:.2f}")
 
 
 def sampler_bench() -> Explorer:
@@ -149,12 +150,12 @@ def sampler_bench() -> Explorer:
     }
 
     def draw(v: dict[str, Any]) -> dict[str, str]:
-        walked = walk(v["sampler"], v["steps"], v["eta"], v["spacing"], v["seed"])
+        run = run_sampler(v["sampler"], v["steps"], v["eta"], v["spacing"], v["seed"])
         return {
-            "tracks": render_tracks(walked),
-            "times": render_times(walked),
-            "ends": render_ends(walked),
-            "scores": render_scores(walked),
+            "tracks": render_tracks(run),
+            "times": render_times(run),
+            "ends": render_ends(run),
+            "scores": render_scores(run),
         }
 
     def shown(v: dict[str, Any]) -> set[str]:

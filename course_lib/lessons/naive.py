@@ -160,7 +160,7 @@ def fake_denoising(
         yield x
 
 
-def falling(longest: int, count: int) -> Tensor:
+def falling_counts(longest: int, count: int) -> Tensor:
     """`count` + 1 whole times from `longest` down to 0, as evenly spaced as whole numbers can be, float64."""
     if not 1 <= count <= longest:
         raise ValueError(f"expected 1 to {longest} steps, got {count}")
@@ -171,12 +171,14 @@ def _one_step(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     return corrupt_step(x, random_pixels(x, k, generator), random_values((len(x), k), generator))
 
 
-def smoothed(losses: Sequence[float] | Tensor, window: int) -> Tensor:
+def smooth(losses: Sequence[float] | Tensor, window: int) -> Tensor:
     """The mean of each `window` neighbouring losses, (n - window + 1,), to see a trend in a noisy curve."""
     return torch.as_tensor(losses, dtype=torch.float64).unfold(0, window, 1).mean(1)
 
 
-def repaired(network: nn.Module, steps: int, between: str, x: Tensor, generator: torch.Generator) -> Iterator[State]:
+def repair_digits(
+    network: nn.Module, steps: int, between: str, x: Tensor, generator: torch.Generator
+) -> Iterator[State]:
     """Algorithm 2's sampler: from `x` (B, C, H, W), all pixels touched, denoise and renoise `steps` times.
 
     `between` says what is done to a guess before it is renoised: "as it is" (grey), "rounded" to -1 or +1, or "drawn"
@@ -184,7 +186,7 @@ def repaired(network: nn.Module, steps: int, between: str, x: Tensor, generator:
     """
     finish = {"as it is": None, "rounded": binarise, "drawn": lambda mean: draw_pixels(mean, generator)}[between]
     size = x[0].numel()
-    times = falling(size, steps)
+    times = falling_counts(size, steps)
     states = denoise_renoise(restorer(network, size), renoising(finish, generator), times, x)
     for state in states:
         yield State(state.t, state.x, state.x0) if state.t > 0 else State(0.0, binarise(state.x), state.x0)

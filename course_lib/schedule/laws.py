@@ -37,7 +37,8 @@ def uniform_in_time(schedule: Schedule) -> NoiseLaw:
 
 
 def _spread(batch: int, generator: torch.Generator) -> Tensor:
-    """`batch` numbers in [0, 1), float64: one in each of as many equal parts, in random order."""
+    """`batch` numbers in [0, 1), float64 where there is one: one in each of as many equal parts, shuffled."""
     device = generator.device
     parts = torch.randperm(batch, generator=generator, device=device)
-    return (parts + torch.rand(batch, generator=generator, device=device, dtype=torch.float64)) / batch
+    dtype = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    return (parts + torch.rand(batch, generator=generator, device=device, dtype=dtype)) / batch

@@ -106,7 +106,7 @@ def bridge(earlier: Marginal, later: Marginal, x_0: Tensor, x_t: Tensor) -> Isot
     """q(x_s | x_t, x_0) for s < t: the Gaussian of an intermediate image when both ends are known.
 
     With r = alpha_t / alpha_s and v = sigma_t**2 - r**2 sigma_s**2, the variance of the kernel from s to t,
-    Bayes' rule (notebook 02, conditioning) gives
+    Bayes' rule for Gaussians (`gaussian.condition`) gives
         mean = (r sigma_s**2 / sigma_t**2) x_t + (alpha_s v / sigma_t**2) x_0,   std = sigma_s sqrt(v) / sigma_t.
     In Ho et al. 2020 (their equations 6 and 7) std**2 is beta-tilde. At sigma_s = 0 it is x_0 exactly, without noise.
     """

@@ -9,13 +9,17 @@ from .marginal import Invertible, Schedule
 
 
 def as_times(t: Tensor | float, end: float) -> Tensor:
-    """`t` as a floating-point tensor, float64 unless it is a vector of floats; ValueError where outside [0, end]."""
+    """`t` as a floating-point tensor, float64 unless it is a vector of floats; ValueError where outside [0, end].
+
+    Within a few roundings of an end it is that end: 0.05 added up twenty times is a little more than 1.
+    """
     t = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
     t = t if t.is_floating_point() and t.ndim else t.to(torch.float64)
-    outside = ~((t >= 0) & (t <= end))
+    slack = 8 * torch.finfo(t.dtype).eps * end
+    outside = ~((t >= -slack) & (t <= end + slack))
     if bool(outside.any()):
         raise ValueError(f"time {t[outside].flatten()[0].item():g} is outside [0, {end:g}]")
-    return t
+    return t.clamp(0, end)
 
 
 def uniform_times(schedule: Schedule, n: int) -> Tensor:

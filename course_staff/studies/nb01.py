@@ -30,7 +30,7 @@ from course_lib.lessons.naive import (
     by_number_touched,
     fake_denoising,
     fit,
-    repaired,
+    repair_digits,
 )
 from course_lib.metrics import digit_features, frechet_distance
 
@@ -159,7 +159,7 @@ def skips(bar: tqdm) -> tuple[Values, Curves]:
 
 def sampled(network: nn.Module, generator: torch.Generator, steps: int = 20, between: str = "drawn") -> float:
     """Quality of Algorithm 2's samples."""
-    *_, end = repaired(network, steps, between, pure_noise(generator), generator)
+    *_, end = repair_digits(network, steps, between, pure_noise(generator), generator)
     return quality(end.x)
 
 

@@ -53,7 +53,7 @@ from tqdm.auto import tqdm
 from course_checks import check, equation
 from course_lib import plotting
 from course_lib.data import binarise, digits
-from course_lib.data.recorded import recorded
+from course_lib.data.recorded import recording
 from course_lib.lessons.corruption import (
     blur,
     cold_sample,
@@ -83,9 +83,9 @@ from course_lib.lessons.naive import (
     falling,
     fit,
     nearest_restorer,
-    repaired,
+    repair_digits,
     restorer,
-    smoothed,
+    smooth,
     touch,
 )
 from course_lib.metrics import class_balance, digit_features, frechet_distance
@@ -608,7 +608,7 @@ for name, net in {
 
 # %%
 def report(name: str, width: int = 34) -> dict:
-    kept = recorded(name)
+    kept = recording(name)
     for row, result in kept["results"].items():
         seeds = ", ".join(f"{v:.3f}" for v in result["values"])
         print(f"{row:{width}s} {result['mean']:8.3f} ± {result['spread']:.3f}   (seeds: {seeds})")
@@ -617,7 +617,7 @@ def report(name: str, width: int = 34) -> dict:
     return kept["results"]
 
 
-yardstick = recorded("01_steps")["results"]
+yardstick = recording("01_steps")["results"]
 print(f"real digits {yardstick['real digits']['mean']:.2f}, pure snow {yardstick['pure noise']['mean']:.1f}\n")
 without = report("01_skips")
 
@@ -818,7 +818,7 @@ for t in (20, 60, 100, 359):
 # **shuffled** before the training. In the figure: seed 0, the loss on unseen examples while training (above 0.5 cut off).
 
 # %%
-order = recorded("01_order")["curves"]
+order = recording("01_order")["curves"]
 batch = torch.arange(5, 5 * len(order["first quarter, random t"]) + 1, 5)
 bars = {"copying": torch.full((len(batch),), 2 * 18 / 144), "fading by an eighth": torch.full((len(batch),), 1 - (7 / 8) ** 2)}  # fmt: skip
 beside(*[
@@ -1078,7 +1078,7 @@ for state in tqdm(fit(second, stream, 1000), total=1000, desc="Algorithm 2"):
 # %%
 constant, floor = best_constant(images.double())
 plotting.curves(
-    {"loss": losses, "mean of 25": (torch.arange(12, len(losses) - 12), smoothed(losses, 25)), "best constant": torch.full((len(losses),), float(floor))},
+    {"loss": losses, "mean of 25": (torch.arange(12, len(losses) - 12), smooth(losses, 25)), "best constant": torch.full((len(losses),), float(floor))},
     xlabel="batch", ylabel="squared error per pixel", size=(7.2, 3.2),
     alt="Training loss of Algorithm 2: noisy but without a saw, falling from above the cost of the best constant to well below it",
 )  # fmt: skip
@@ -1165,7 +1165,7 @@ check("01.6", repair)
 
 # %%
 snow = random_values((200, 1, 28, 28), torch.Generator().manual_seed(13))
-films = {how: list(repaired(second, 10, how, snow, torch.Generator().manual_seed(14))) for how in ("as it is", "rounded", "drawn")}  # fmt: skip
+films = {how: list(repair_digits(second, 10, how, snow, torch.Generator().manual_seed(14))) for how in ("as it is", "rounded", "drawn")}  # fmt: skip
 film = films["drawn"]
 scrub(
     {"x_t": to_unit(torch.stack([s.x[:10] for s in film])), "guess of x_0": to_unit(torch.stack([s.x0[:10] for s in film]))},
@@ -1202,7 +1202,7 @@ for how, states in films.items():
 # best to the worst of three seeds.)
 
 # %%
-by_steps, strides = recorded("01_steps")["results"], (1, 2, 5, 10, 20, 50)
+by_steps, strides = recording("01_steps")["results"], (1, 2, 5, 10, 20, 50)
 rows = {how: [by_steps[f"{how}, K = {K}"] for K in strides] for how in ("as it is", "rounded", "drawn")}
 plotting.curves(
     {how: [row["mean"] for row in kept] for how, kept in rows.items()},
@@ -1217,7 +1217,7 @@ kept = report("01_steps", width=22)
 
 # %%
 for K in (1, 5, 20):
-    *_, end = repaired(second, K, "drawn", snow, torch.Generator().manual_seed(14))
+    *_, end = repair_digits(second, K, "drawn", snow, torch.Generator().manual_seed(14))
     print(f"live, drawn, K = {K:2d}: Fréchet distance {frechet_distance(real, digit_features(end.x)):6.1f}")
 
 # %% [markdown]

@@ -57,10 +57,10 @@ from course_checks import check, equation
 from course_lib import metrics, plotting
 from course_lib.checkpoint import load_model
 from course_lib.data import digits, toys
-from course_lib.data.recorded import recorded
+from course_lib.data.recorded import recording
 from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Gaussian, Mixture, condition, per_sample
-from course_lib.muon import orthogonalised
+from course_lib.muon import orthogonalise
 from course_lib.objective import simple, step_term, step_weight
 from course_lib.oracle import empirical_denoiser, empirical_weights, gaussian_denoiser, mixture_denoiser
 from course_lib.parametrization import Parametrization, Preconditioning, Prediction, clip, network_denoiser
@@ -639,7 +639,7 @@ plotting.curves(
 # you expect the seeds to agree.
 
 # %%
-replica = recorded("05_targets")
+replica = recording("05_targets")
 for name, row in replica["results"].items():
     print(
         f"{name:16s} Fréchet distance {row['mean']:6.2f} ± {row['spread']:.2f}   (seeds: {', '.join(f'{v:.2f}' for v in row['values'])})"
@@ -863,7 +863,7 @@ print(
 # DDIM, which takes the network at its word, and DDPM, which stirs fresh noise in at every step.
 
 # %%
-ablation = recorded("05_noise_level")
+ablation = recording("05_noise_level")
 for name, row in ablation["results"].items():
     print(
         f"{name:22s} Fréchet distance {row['mean']:6.2f} ± {row['spread']:.2f}   (seeds: {', '.join(f'{v:.2f}' for v in row['values'])})"
@@ -967,7 +967,7 @@ plotting.curves(
 # %% tags=["nbval-check-output"]
 matrix = torch.randn(32, 64, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
 matrix = matrix * torch.logspace(0, -2, 64, dtype=torch.float64)
-first, after = torch.linalg.svdvals(matrix / matrix.norm()), torch.linalg.svdvals(orthogonalised(matrix))
+first, after = torch.linalg.svdvals(matrix / matrix.norm()), torch.linalg.svdvals(orthogonalise(matrix))
 formula = first
 for _ in range(5):
     formula = 3.4445 * formula - 4.775 * formula**3 + 2.0315 * formula**5
@@ -1781,7 +1781,7 @@ print(
 # copies, would it call so?
 
 # %%
-memory = recorded("05_memorise")
+memory = recording("05_memorise")
 ours, others = (nn.functional.adaptive_avg_pool2d(split.images, 12) for split in (train_set, held_back))
 for name, row in memory["results"].items():
     far = metrics.nearest_neighbours(others, ours[: int(name)])[0]

@@ -75,7 +75,7 @@ from course_lib.continuous import (
     reverse_sde,
 )
 from course_lib.data import digits, toys
-from course_lib.data.recorded import recorded
+from course_lib.data.recorded import recording
 from course_lib.explorers import sampler_bench
 from course_lib.gaussian import Isotropic, Mixture, per_sample
 from course_lib.lessons.corruption import cold_sample
@@ -1579,7 +1579,7 @@ for evaluations in (12, 40):
 # (lower is better; the flat line is what as many *real* digits get, and no honest sampler can be expected to be below). Look for three things: who is good with few evaluations, who is best with many, and which curve has not arrived by the end.
 
 # %%
-grid = recorded("06_samplers")
+grid = recording("06_samplers")
 cells = {name: [row for key, row in grid["results"].items() if key.startswith(name + ",")] for name in SAMPLERS}
 real = next(row for key, row in grid["results"].items() if "real" in key)
 shown = {name: ([row["evaluations"] for row in rows], [row["mean"] for row in rows]) for name, rows in cells.items()}

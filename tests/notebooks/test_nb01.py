@@ -10,7 +10,7 @@ import torch
 
 from course_checks.nb01 import all_touched, pixel_moments
 from course_checks.nb01_inputs import drifting, smearing, vanishing
-from course_lib.data.recorded import recorded
+from course_lib.data.recorded import recording
 from course_lib.lessons.corruption import steps_to_reach
 from course_staff.studies.nb01 import CHAIN, EXPERIMENTS, SEEDS, SIDE, K
 
@@ -19,7 +19,7 @@ EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 
 @pytest.mark.parametrize("name", EXPERIMENT_NAMES)
 def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_their_spread(name):
-    result = recorded(f"01_{name}")
+    result = recording(f"01_{name}")
     assert result["command"].endswith(f"course_staff.studies.nb01 {name}")
     assert result["settings"].endswith(EXPERIMENTS[name][3])
     for row in result["results"].values():
@@ -31,7 +31,7 @@ def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_thei
 @pytest.mark.parametrize("name", EXPERIMENT_NAMES)
 def test_each_verdict_says_what_the_values_say(name):
     """Read the sentences again: "lower for every seed" only where all of one are below all of the other."""
-    result = recorded(f"01_{name}")
+    result = recording(f"01_{name}")
     pairs = EXPERIMENTS[name][2]
     assert len(result["verdicts"]) == len(pairs)
     for sentence, (first, second, unit) in zip(result["verdicts"], pairs, strict=True):
@@ -45,7 +45,7 @@ def test_each_verdict_says_what_the_values_say(name):
 
 def test_the_recorded_chain_is_the_notebooks():
     assert steps_to_reach(0.01, K, SIDE**2) == CHAIN == steps_to_reach(0.01, 98, 784)
-    curves = recorded("01_order")["curves"]
+    curves = recording("01_order")["curves"]
     assert curves["copying"][0] == pytest.approx(2 * K / SIDE**2, rel=0.02)
     assert len(curves["first quarter, random t"]) == len(curves["last quarter, in sequence"])
 

@@ -63,7 +63,7 @@ def test_the_exercises_are_those_of_the_syllabus():
 
 @pytest.mark.parametrize("exercise", of_notebook("02"), ids=lambda exercise: exercise.id)
 def test_five_wrong_answers_or_more_each_with_a_hint_of_its_own(exercise: Exercise):
-    assert len({mutant.hint for mutant in exercise.wrong_answers}) >= 5
+    assert len({wrong.hint for wrong in exercise.wrong_answers}) >= 5
 
 
 def test_log_density_is_torchs():

@@ -6,10 +6,10 @@ import statistics
 
 import pytest
 import torch
-from course_checks.nb05_inputs import broken_set_ups, set_up
 
-from course_checks.nb05_measures import table_of
-from course_lib.data.recorded import recorded
+from course_checks.nb05.e8_diagnose import readings
+from course_checks.nb05.inputs import broken_set_ups, set_up
+from course_lib.data.recorded import recording
 from course_lib.oracle import gaussian_denoiser
 from course_lib.sampling import ddpm
 from course_lib.schedule import Linear, Table
@@ -19,14 +19,14 @@ EXPERIMENT_NAMES = sorted(EXPERIMENTS)
 
 
 def test_a_sound_set_up_reads_zero_everywhere_but_for_the_little_signal_left_at_the_end():
-    readings = table_of([set_up(100, 0.5)], 0.5)[0]
-    assert float(readings[1]) == pytest.approx(float(Linear()(1.0).alpha))
-    assert float(readings[[0, 2, 3, 4, 5]].max()) < 1e-12
+    sound = readings([set_up(100, 0.5)], 0.5)[0]
+    assert float(sound[1]) == pytest.approx(float(Linear()(1.0).alpha))
+    assert float(sound[[0, 2, 3, 4, 5]].max()) < 1e-12
 
 
 @pytest.mark.parametrize("steps", [60, 100, 200])
 def test_each_broken_set_up_shows_its_own_symptom_and_no_other(steps):
-    table = table_of(broken_set_ups(range(6), steps, 0.5), 0.5)  # (set-up, symptom)
+    table = readings(broken_set_ups(range(6), steps, 0.5), 0.5)  # (set-up, symptom)
     own = table.diagonal()
     others = table - torch.diag(own)
     others[:, 1] -= Linear()(1.0).alpha * (torch.arange(6) != 1)  # what every sound end leaves
@@ -61,7 +61,7 @@ def test_a_verdict_is_given_only_where_seeds_do_not_overlap():
 
 @pytest.mark.parametrize("name", EXPERIMENT_NAMES)
 def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_their_spread(name):
-    result = recorded(f"05_{name}")
+    result = recording(f"05_{name}")
     assert result["command"].endswith(f"course_staff.studies.nb05 {name}")
     assert result["settings"] == settings(name) and result["verdicts"]
     for row in result["results"].values():
@@ -72,4 +72,4 @@ def test_recorded_results_carry_their_command_and_at_least_three_seeds_with_thei
 
 def test_an_unknown_recorded_result_is_refused_by_name():
     with pytest.raises(ValueError, match="no recorded result '05_nothing'"):
-        recorded("05_nothing")
+        recording("05_nothing")

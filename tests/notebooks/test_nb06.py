@@ -9,7 +9,7 @@ import torch
 
 from course_checks.nb06_inputs import bent_field, parallel_field
 from course_lib.checkpoint import load_model
-from course_lib.data.recorded import recorded
+from course_lib.data.recorded import recording
 from course_lib.sampling import State, last
 from course_staff.studies import nb06 as sampler_grid
 from course_staff.studies.nb06 import BUDGETS, REAL, SEEDS, pairs, steps_for, walk
@@ -47,7 +47,7 @@ def test_walks_end_in_samples_at_time_zero(sampler):
 
 
 def test_the_recorded_grid_is_complete_and_carries_command_settings_seeds_and_spread():
-    result = recorded("06_samplers")
+    result = recording("06_samplers")
     assert result["command"].endswith("course_staff.studies.nb06") and result["settings"] == sampler_grid.SETTINGS
     expected = {f"{sampler}, {budget}" for sampler in SAMPLERS for budget in BUDGETS} | {REAL}
     assert set(result["results"]) == expected
@@ -61,7 +61,7 @@ def test_the_recorded_grid_is_complete_and_carries_command_settings_seeds_and_sp
 
 
 def test_the_recorded_verdicts_follow_from_the_recorded_values():
-    result = recorded("06_samplers")
+    result = recording("06_samplers")
     values = {key: row["values"] for key, row in result["results"].items()}
     wanted = [sampler_grid.verdict(a, b, values, "Fréchet distance") for a, b in pairs()]
     assert result["verdicts"] == wanted
