@@ -8,8 +8,9 @@ import statistics
 import pytest
 import torch
 
-from course_checks.nb01 import all_touched, pixel_moments
-from course_checks.nb01_inputs import drifting, smearing, vanishing
+from course_checks.nb01.e3_pixel_moments import pixel_moments
+from course_checks.nb01.e8_all_touched import all_touched
+from course_checks.nb01.inputs import drifting, smearing, vanishing
 from course_lib.data.recorded import recording
 from course_lib.lessons.corruption import steps_to_reach
 from course_staff.studies.nb01 import CHAIN, EXPERIMENTS, SEEDS, SIDE, K

@@ -1,0 +1,1 @@
+"""Exercises of notebook 02: Gaussians are affine maps of standard noise."""
