@@ -1,7 +1,8 @@
 """The library functions that are an exercise's answer themselves: while it is judged, they are not for the learner.
 
-Only calls that come from the learner's own code are refused; the library goes on using its functions. This is for
-honest mistakes ("may I not just call it?"), not a lock: source that was copied is the learner's own code.
+Only calls that come from the learner's own code are refused: the library goes on using its functions, and so do the
+exercises' inputs. This is for honest mistakes ("may I not just call it?"), not a lock: source that was copied is the
+learner's own code.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-RUNNER = "course_checks.running"
+LIBRARY, OURS = "course_lib", ("course_lib", "course_checks")
+RUNNER = "course_checks.running"  # which calls the learner's function: what it calls itself is the learner's call
 
 
 class WriteItYourself(RuntimeError):
@@ -23,21 +25,21 @@ class WriteItYourself(RuntimeError):
 
 
 @contextlib.contextmanager
-def forbidden(names: Sequence[str], library: str = "course_lib") -> Iterator[None]:
+def forbidden(names: Sequence[str]) -> Iterator[None]:
     """Meanwhile the functions and classes `names`, such as "course_lib.schedule.bridge", refuse the learner's calls."""
     with contextlib.ExitStack() as stack:
         for name in names:
             module, _, attribute = name.rpartition(".")
             found = getattr(importlib.import_module(module), attribute)
-            for function, of in guarded_functions(found, library):
-                stack.enter_context(_guarded(function, of, attribute, library))
+            for function, of in guarded_functions(found):
+                stack.enter_context(_refuse_learner(function, of, attribute))
         yield
 
 
 CONTAINER = {"__init__", "__post_init__", "__new__", "__eq__", "__repr__", "__hash__", "__setattr__", "__delattr__"}
 
 
-def guarded_functions(found: Any, library: str) -> Iterator[tuple[FunctionType, type | None]]:
+def guarded_functions(found: Any) -> Iterator[tuple[FunctionType, type | None]]:
     """The function itself; or what a class defines or inherits from the library's classes, with the class.
 
     A dataclass may be made, but not used: an answer may come in it.
@@ -48,7 +50,7 @@ def guarded_functions(found: Any, library: str) -> Iterator[tuple[FunctionType, 
             yield function, None
         return
     for base in found.__mro__:
-        if base.__module__.partition(".")[0] != library:
+        if base.__module__.partition(".")[0] != LIBRARY:
             continue
         for name, value in vars(base).items():
             inner = value.func if isinstance(value, functools.cached_property) else value
@@ -59,7 +61,7 @@ def guarded_functions(found: Any, library: str) -> Iterator[tuple[FunctionType, 
 
 
 @contextlib.contextmanager
-def _guarded(function: FunctionType, of: type | None, name: str, library: str) -> Iterator[None]:
+def _refuse_learner(function: FunctionType, of: type | None, name: str) -> Iterator[None]:
     """Swap the code of `function`, so that every name it goes by, in whatever module, leads to the guard.
 
     With a class `of`, it refuses to work for that class and its objects only: others may inherit the function.
@@ -70,7 +72,7 @@ def _guarded(function: FunctionType, of: type | None, name: str, library: str) -
 
     def guard(*args: Any, **kwargs: Any) -> Any:
         own = of is None or (args and (isinstance(args[0], of) or args[0] is of))
-        if own and _from_learner(sys._getframe(2), library):
+        if own and _from_learner(sys._getframe(2)):
             raise WriteItYourself(f"`{name}` is what this exercise asks you to write; call it nowhere in your answer")
         return twin(*args, **kwargs)
 
@@ -102,13 +104,13 @@ def _is_code(constant: Any) -> bool:
     return isinstance(constant, CodeType)
 
 
-def _from_learner(frame: FrameType | None, library: str) -> bool:
-    """Whether the nearest caller that is the library's or the learner's is the learner."""
+def _from_learner(frame: FrameType | None) -> bool:
+    """Whether the nearest caller that is the learner's or one of ours is the learner."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module == "__main__" or module == RUNNER:
             return True
-        if module == library or module.startswith(f"{library}."):
+        if module.partition(".")[0] in OURS:
             return False
         frame = frame.f_back
     return False

@@ -43,8 +43,13 @@ def folder_of(package: str) -> Path:
 
 def _modules(number: str, package: str) -> dict[int, str]:
     """The exercises' numbers within a notebook, and the names of their modules: {4: "e4_ancestral_step"}."""
-    files = (folder_of(package) / f"nb{number}").glob("e*_*.py")
-    return {int(path.stem.partition("_")[0][1:]): path.stem for path in files}
+    found: dict[int, str] = {}
+    for path in (folder_of(package) / f"nb{number}").glob("e*_*.py"):
+        k = int(path.stem.partition("_")[0][1:])
+        if k in found:
+            raise ValueError(f"exercise {number}.{k} has two files, {found[k]}.py and {path.name}; expected one")
+        found[k] = path.stem
+    return found
 
 
 def _exercise(number: str, module: str, package: str) -> Exercise:

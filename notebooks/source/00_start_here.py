@@ -139,7 +139,7 @@ for before, now in pairwise(range(T + 1)):
 frames = torch.stack([x[:6] for x in walk])
 times = torch.arange(T + 1)
 scrub(
-    {"x_t": plotting.to_unit(frames)},
+    {"x_t": plotting.as_pixels(frames)},
     t=times,
     marginals=schedule(times.double()),
     ncols=3,
@@ -198,8 +198,8 @@ print(f"{len(states)} states, from t = {states[0].t:g} to t = {states[-1].t:g}")
 back = torch.tensor([state.t for state in states], dtype=torch.float64)
 scrub(
     {
-        "x_t": plotting.to_unit(torch.stack([state.x for state in states])),
-        "the network's guess of x_0": plotting.to_unit(torch.stack([state.x0 for state in states])),
+        "x_t": plotting.as_pixels(torch.stack([state.x for state in states])),
+        "the network's guess of x_0": plotting.as_pixels(torch.stack([state.x0 for state in states])),
     },
     t=back,
     marginals=schedule(back),
@@ -222,7 +222,7 @@ for turn in (10, 20, 30):
     titles.append(f"from t = {turn}")
 
 plotting.image_grid(
-    plotting.to_unit(torch.cat([*rows, states[-1].x])),
+    plotting.as_pixels(torch.cat([*rows, states[-1].x])),
     ncols=6,
     row_labels=[*titles, f"from t = {T}"],
     alt="Rows of six digits: turned round early the same digits come back, turned round late other ones do",

@@ -80,7 +80,7 @@ from course_lib.lessons.naive import (
     by_number_touched,
     draw_pixels,
     fake_denoising,
-    falling,
+    falling_counts,
     fit,
     nearest_restorer,
     repair_digits,
@@ -89,7 +89,7 @@ from course_lib.lessons.naive import (
     touch,
 )
 from course_lib.metrics import class_balance, digit_features, frechet_distance
-from course_lib.plotting import beside, to_unit
+from course_lib.plotting import as_pixels, beside
 from course_lib.scrubber import scrub
 from course_lib.unet import parameter_count
 
@@ -104,7 +104,7 @@ images = binarise(grey_digits.images)  # (9000, 1, 28, 28), every pixel -1 or +1
 unseen = binarise(held_back.images)
 d = images[0].numel()
 plotting.image_grid(
-    to_unit(images[:20]), ncols=10, alt="Twenty handwritten digits in black and white, ten a row"
+    as_pixels(images[:20]), ncols=10, alt="Twenty handwritten digits in black and white, ten a row"
 )  # fmt: skip
 
 # %% [markdown]
@@ -142,7 +142,7 @@ with torch.no_grad():
     answers = paired(questions, torch.ones(5))
 mean_digit = images.mean(0)
 plotting.image_grid(
-    to_unit(torch.cat([questions, mean_digit[None], answers, images[:1]])), ncols=6, cell=1.0,
+    as_pixels(torch.cat([questions, mean_digit[None], answers, images[:1]])), ncols=6, cell=1.0,
     titles=["noise"] * 5 + ["mean digit"] + ["answer"] * 5 + ["a digit"],
     alt="Five grids of noise above, the network's five answers below: five times nearly the same grey cloud, not unlike the mean of all digits beside them",
 )  # fmt: skip
@@ -228,7 +228,7 @@ print(f"per pixel: seeing nothing {(x - m).square().mean():.3f}, seeing the labe
 
 # %%
 plotting.image_grid(
-    to_unit(class_means.reshape(10, 1, 28, 28)), ncols=10, titles=[str(n) for n in range(10)],
+    as_pixels(class_means.reshape(10, 1, 28, 28)), ncols=10, titles=[str(n) for n in range(10)],
     alt="The mean of each of the ten classes: blurred but recognisable digits",
 )  # fmt: skip
 
@@ -272,7 +272,7 @@ walk = torch.stack(walk)  # (361, 4, 1, 28, 28)
 shown = torch.arange(0, steps + 1, 10)
 changed = (walk[shown] != walk[0]).float().mean((1, 2, 3, 4))
 scrub(
-    to_unit(walk[shown]), t=shown, ncols=4, size=96 * 4,
+    as_pixels(walk[shown]), t=shown, ncols=4, size=96 * 4,
     readout={"untouched (formula)": untouched_probability(k, d, shown), "changed (counted)": changed},
     alt="Four digits dissolve into black and white snow over 360 steps of ten pixels each",
 )  # fmt: skip
@@ -480,7 +480,7 @@ rows = {
     "difference / 2": torch.cat([(e.wanted - e.seen)[:1] / 2 for e in some]),
 }
 plotting.strip(
-    {name: to_unit(row) for name, row in rows.items()}, labels=[f"t = {t}" for t in (1, 5, 10, 20, 35)], cell=1.0,
+    {name: as_pixels(row) for name, row in rows.items()}, labels=[f"t = {t}" for t in (1, 5, 10, 20, 35)], cell=1.0,
     alt="Five times of one walk: what the network sees, what it is asked for, and their difference, about fifty scattered pixels",
 )  # fmt: skip
 
@@ -715,7 +715,7 @@ as_means = torch.stack(list(fake_denoising(first, snow, T)))  # (36, 100, 1, 28,
 shown = torch.arange(T + 1)
 grey_share = (as_means[shown].abs() < 0.9).float().mean((1, 2, 3, 4))
 scrub(
-    to_unit(as_means[shown, :12]), t=T - shown, ncols=6, size=6 * 80, readout={"share of grey pixels": grey_share},
+    as_pixels(as_means[shown, :12]), t=T - shown, ncols=6, size=6 * 80, readout={"share of grey pixels": grey_share},
     alt="Twelve grids of snow, led back over 35 steps by the network's own answers: they turn grey, and no clear digit comes out",
 )  # fmt: skip
 
@@ -763,7 +763,7 @@ equation("01.6", (counted, tossed), ((1 + mean) / 2, (1 + mean) / 2), rtol=5e-3)
 rng = torch.Generator().manual_seed(8)
 *_, as_draws = fake_denoising(first, snow, T, rng)
 plotting.image_grid(
-    to_unit(torch.cat([as_means[-1, :10], as_draws[:10]])), ncols=10, row_labels=["means", "draws"],
+    as_pixels(torch.cat([as_means[-1, :10], as_draws[:10]])), ncols=10, row_labels=["means", "draws"],
     alt="Two rows of ten samples, means fed back above and drawn pixels fed back below; neither row shows clear digits",
 )  # fmt: skip
 
@@ -1025,7 +1025,7 @@ order_of_pixels = random_pixels(images[13:14], d, rng).expand(9, d)
 coins = random_values((1, d), rng).expand(9, d)
 ruined = corrupt_exactly(nine_times, touched, order_of_pixels, coins)
 plotting.strip(
-    to_unit(ruined), labels=[f"t = {int(n)}" for n in touched], cell=0.8,
+    as_pixels(ruined), labels=[f"t = {int(n)}" for n in touched], cell=0.8,
     alt="One digit with 0 to 784 touched pixels: recognisable to about 500, snow at 784",
 )  # fmt: skip
 
@@ -1110,7 +1110,7 @@ plotting.curves(
 # %%
 pairs = [guesses(t, unseen[:1]) for t in some]
 plotting.strip(
-    {"x_t": to_unit(torch.cat([x_t for x_t, _ in pairs])), "guess of x_0": to_unit(torch.cat([x for _, x in pairs])), "truth": to_unit(unseen[:1].expand(7, 1, 28, 28))},
+    {"x_t": as_pixels(torch.cat([x_t for x_t, _ in pairs])), "guess of x_0": as_pixels(torch.cat([x for _, x in pairs])), "truth": as_pixels(unseen[:1].expand(7, 1, 28, 28))},
     labels=[f"t = {t}" for t in some], cell=0.95,
     alt="Seven noise levels of an unseen digit, the network's guesses and the truth: sharp on the left, more and more fog, a cloud at t = 784",
 )  # fmt: skip
@@ -1168,14 +1168,14 @@ snow = random_values((200, 1, 28, 28), torch.Generator().manual_seed(13))
 films = {how: list(repair_digits(second, 10, how, snow, torch.Generator().manual_seed(14))) for how in ("as it is", "rounded", "drawn")}  # fmt: skip
 film = films["drawn"]
 scrub(
-    {"x_t": to_unit(torch.stack([s.x[:10] for s in film])), "guess of x_0": to_unit(torch.stack([s.x0[:10] for s in film]))},
+    {"x_t": as_pixels(torch.stack([s.x[:10] for s in film])), "guess of x_0": as_pixels(torch.stack([s.x0[:10] for s in film]))},
     t=[s.t for s in film], ncols=5, size=5 * 72,
     alt="Ten grids of snow become digits, or shapes of strokes, while the guesses below them go from a grey cloud to sharp strokes",
 )  # fmt: skip
 
 # %%
 plotting.image_grid(
-    to_unit(torch.cat([films[how][-1].x[:30] for how in films])), ncols=15, cell=0.5,
+    as_pixels(torch.cat([films[how][-1].x[:30] for how in films])), ncols=15, cell=0.5,
     row_labels=[name for how in films for name in (how, "")],
     alt="Thirty samples each of three ways to renoise the guess: as it is, rounded, drawn; many are recognisable digits, the rounded ones are thin strokes, far too often ones",
 )  # fmt: skip
@@ -1257,7 +1257,7 @@ cold_rows = {
     "fade": torch.cat([fade(one, eight, float(t)) for t in levels]),
 }
 plotting.strip(
-    {name: to_unit(row) for name, row in cold_rows.items()}, labels=[f"t = {float(t):.1f}" for t in levels], cell=1.0,
+    {name: as_pixels(row) for name, row in cold_rows.items()}, labels=[f"t = {float(t):.1f}" for t in levels], cell=1.0,
     alt="A four in three rows: ever more blurred to an even dark grey, ever larger blocks to one grey square, and fading into an eight",
 )  # fmt: skip
 
@@ -1332,7 +1332,7 @@ for name, (degrade, times) in tasks.items():
     shown |= {f"{name}: seen": ruined, "denoise, renoise": plain.x, "improved": better.x}
     for what, x in {"seen": ruined, "denoise, renoise": plain.x, "improved": better.x}.items():
         print(f"{name:9s} {what:17s} squared error {float((x - start).square().mean()):.3f}")
-    plotting.strip({k: to_unit(x) for k, x in shown.items()}, cell=0.62, alt=f"Ten unseen digits, ruined by {name}, and brought back by two updates from a memory of training digits").show()  # fmt: skip
+    plotting.strip({k: as_pixels(x) for k, x in shown.items()}, cell=0.62, alt=f"Ten unseen digits, ruined by {name}, and brought back by two updates from a memory of training digits").show()  # fmt: skip
     shown = {"truth": start}
 
 # %% [markdown]
@@ -1368,7 +1368,7 @@ truth = held_back.images[:200]
 half = blurred(truth, 0.5)
 walk_back = list(cold_sample(unblur, blurred, torch.linspace(0.5, 0, 11), half))
 plotting.strip(
-    {"truth": to_unit(truth[:10]), "blurred, t = 0.5": to_unit(half[:10]), "first guess": to_unit(walk_back[0].x0[:10]), "improved": to_unit(walk_back[-1].x[:10])},
+    {"truth": as_pixels(truth[:10]), "blurred, t = 0.5": as_pixels(half[:10]), "first guess": as_pixels(walk_back[0].x0[:10]), "improved": as_pixels(walk_back[-1].x[:10])},
     cell=0.62, alt="Ten unseen digits, blurred, the network's first guess, and the end of the walk, both far sharper than what was seen",
 )  # fmt: skip
 
@@ -1413,7 +1413,7 @@ back = {
     for name, start in {"even": even, "grainy": grainy}.items()
 }
 plotting.image_grid(
-    to_unit(torch.cat([x[::10] for x in back.values()])), ncols=10, row_labels=list(back), cell=0.65,
+    as_pixels(torch.cat([x[::10] for x in back.values()])), ncols=10, row_labels=list(back), cell=0.65,
     alt="Ten samples from even greys of rising brightness, one family whose neighbours are alike; and ten from grainy greys",
 )  # fmt: skip
 

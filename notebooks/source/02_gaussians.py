@@ -56,7 +56,7 @@ from course_lib import metrics, plotting
 from course_lib.data import digits, toys
 from course_lib.explorers import affine_gaussian, convolution, noise_as_convolution
 from course_lib.gaussian import Gaussian, Mixture, add, chain, compose, condition, kl, sqrt_covariance
-from course_lib.plotting import beside, to_unit
+from course_lib.plotting import as_pixels, beside
 from course_lib.schedule import Marginal
 from course_lib.scrubber import scrub
 
@@ -1421,7 +1421,7 @@ uniform = 2 * torch.rand(count, 1, 28, 28, generator=generator) - 1
 pick = torch.randint(len(train), (count, 784), generator=generator)
 pixelwise = train.flatten(1).gather(0, pick).reshape(count, 1, 28, 28)
 plotting.image_grid(
-    to_unit(torch.cat([uniform[:10], pixelwise[:10], held_back[:10]])), ncols=10, row_labels=["random pixels", "each pixel from its histogram", "digits"],
+    as_pixels(torch.cat([uniform[:10], pixelwise[:10], held_back[:10]])), ncols=10, row_labels=["random pixels", "each pixel from its histogram", "digits"],
     alt="Ten images of random grey pixels, ten clouds of white specks in the middle with each pixel's right histogram, ten real digits",
 )  # fmt: skip
 
@@ -1483,7 +1483,7 @@ fitted = Gaussian.from_moments(mean, cov)
 smears = fitted.sample(draw(count, 784, seed=36)).float().reshape(-1, 1, 28, 28)
 found = metrics.nearest_neighbours(smears[:10], train)[1]
 plotting.image_grid(
-    to_unit(torch.cat([smears[:10], train[found], held_back[:10]])), ncols=10, row_labels=["one Gaussian", "nearest digits", "digits"],
+    as_pixels(torch.cat([smears[:10], train[found], held_back[:10]])), ncols=10, row_labels=["one Gaussian", "nearest digits", "digits"],
     alt="Ten samples of the fitted Gaussian: soft white smears of stroke-like width on mottled grey; below them the nearest training digits, and real digits",
 )  # fmt: skip
 
@@ -1575,7 +1575,7 @@ equation("02.36", inside.log_prob((x + y) / 2), (inside.log_prob(x) + inside.log
 # %%
 a, c = train[:6], train[4:10]
 plotting.image_grid(
-    to_unit(torch.cat([a, (a + c) / 2, c])), ncols=6, row_labels=["x", "(x + y) / 2", "y"],
+    as_pixels(torch.cat([a, (a + c) / 2, c])), ncols=6, row_labels=["x", "(x + y) / 2", "y"],
     alt="Six pairs of digits and, between them, their averages: two ghosts laid over each other",
 )  # fmt: skip
 
@@ -1598,7 +1598,7 @@ def affine_denoiser(y):
 clean = held_back[:10].double().flatten(1)
 noisy = clean + draw(10, 784, seed=38)
 plotting.image_grid(
-    to_unit(torch.cat([noisy, affine_denoiser(noisy), clean]).reshape(-1, 1, 28, 28)), ncols=10, row_labels=["noisy", "Gaussian's guess", "clean"],
+    as_pixels(torch.cat([noisy, affine_denoiser(noisy), clean]).reshape(-1, 1, 28, 28)), ncols=10, row_labels=["noisy", "Gaussian's guess", "clean"],
     alt="Ten digits drowned in noise, the guesses of the fitted Gaussian, soft but readable, and the clean digits",
 )  # fmt: skip
 
@@ -1639,7 +1639,7 @@ for k in range(10):
     law = Gaussian.from_moments(of_kind.mean(0), torch.cov(of_kind.T))
     kinds.append(law.sample(draw(100, 784, seed=40 + k)).float().reshape(-1, 1, 28, 28))
 ten = torch.cat(kinds)
-plotting.image_grid(to_unit(ten[::100]), ncols=10, titles=list("0123456789"), alt="One sample of each digit's own Gaussian: blurred but mostly readable digits with mottled strokes")  # fmt: skip
+plotting.image_grid(as_pixels(ten[::100]), ncols=10, titles=list("0123456789"), alt="One sample of each digit's own Gaussian: blurred but mostly readable digits with mottled strokes")  # fmt: skip
 
 
 # %%

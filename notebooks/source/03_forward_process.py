@@ -56,7 +56,7 @@ from course_lib.data import digits, toys
 from course_lib.explorers import schedule_designer
 from course_lib.gaussian import AffineKernel, Gaussian, Isotropic, condition, per_sample
 from course_lib.metrics import classify, energy_test
-from course_lib.plotting import beside, to_unit
+from course_lib.plotting import as_pixels, beside
 from course_lib.schedule import (
     ConstantGamma,
     Cosine,
@@ -136,7 +136,7 @@ shown = torch.arange(0, T + 1, 4)
 rms = louder.square().mean((1, 2, 3, 4)).sqrt()
 std_of_noise = torch.cat([torch.zeros(1).double(), ramp.square().cumsum(0).sqrt()])
 scrub(
-    {"x_t, clipped": to_unit(louder[shown, 0]), "x_t / rms": to_unit(louder[shown, 0] / rms[shown, None, None, None])},
+    {"x_t, clipped": as_pixels(louder[shown, 0]), "x_t / rms": as_pixels(louder[shown, 0] / rms[shown, None, None, None])},
     t=shown, readout={"std of the noise": std_of_noise[shown], "root mean square of x_t": rms[shown]},
     curves={"log SNR": -2 * std_of_noise[shown].log()}, levels=32, start=-1,
     alt="The letter T under growing noise for 100 steps: in both pictures the T gets speckled but stays readable to the end, with less contrast on the right",
@@ -327,7 +327,7 @@ vp = Table.from_gammas((1 - ramp**2).sqrt())  # alpha and sigma of this schedule
 kept = noising_path(letter, vp, noises)  # a true walk: each picture from the one before
 rms = kept.square().mean((1, 2, 3, 4)).sqrt()
 scrub(
-    to_unit(kept[shown, 0]), t=shown, levels=32, start=-1, curves={"log SNR": vp(shown).log_snr},
+    as_pixels(kept[shown, 0]), t=shown, levels=32, start=-1, curves={"log SNR": vp(shown).log_snr},
     readout={"alpha": vp(shown).alpha, "sigma": vp(shown).sigma, "root mean square of x_t": rms[shown]},
     alt="The letter T shrinks while noise grows, so that the picture stays equally loud; after 100 steps one hardly sees the letter",
 )  # fmt: skip
@@ -376,7 +376,7 @@ fake = normal(1, 1, 64, 64)
 pair = torch.cat([x_T[:1], fake])
 smooth = torch.nn.functional.avg_pool2d(pair, 9, stride=1, padding=4, count_include_pad=False)
 plotting.strip(
-    {"as it is": to_unit(pair / 2), "averaged": to_unit(smooth / 0.6)}, labels=["x_T of the letter", "pure noise"], cell=1.6,
+    {"as it is": as_pixels(pair / 2), "averaged": as_pixels(smooth / 0.6)}, labels=["x_T of the letter", "pure noise"], cell=1.6,
     alt="Two pictures that look like noise; averaged over neighbourhoods of nine by nine pixels the first is darker and a blurred letter T shows, the second is cloudy grey",
 )  # fmt: skip
 
@@ -702,7 +702,7 @@ films = {
 }
 pick = torch.arange(60, 101, 2)
 scrub(
-    {name: to_unit(film[pick, 0, :, 16:48, 16:48] / 2) for name, film in films.items()}, t=pick, levels=32, size=192,
+    {name: as_pixels(film[pick, 0, :, 16:48, 16:48] / 2) for name, film in films.items()}, t=pick, levels=32, size=192,
     alt="Three films of a part of the noised letter: in a walk the specks change gradually, with one noise they stay, with a new noise in every frame they boil",
 )  # fmt: skip
 
@@ -1015,7 +1015,7 @@ at = torch.tensor([0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95]).double()
 one_digit = digits("held_back").of(7)[:1].double().expand(10, -1, -1, -1)
 one_noise = normal(1, 1, 28, 28).expand(10, -1, -1, -1)
 plotting.strip(
-    {name: to_unit(jump(one_digit, family(at), one_noise)) for name, family in families.items()},
+    {name: as_pixels(jump(one_digit, family(at), one_noise)) for name, family in families.items()},
     labels=[f"t = {float(t):g}" for t in at], cell=0.72,
     alt="A seven under four schedules at ten times: with constant gamma it is lost by t = 0.3, with linear by 0.5, with cosine and sigmoid only near 0.8",
 )  # fmt: skip
@@ -1271,7 +1271,7 @@ frames, loud = [], []
 for t in range(60, -1, -1):
     if t % 12 == 0:
         loud.append(float(x.square().mean().sqrt()))
-        frames.append(to_unit(x / loud[-1])[0])
+        frames.append(as_pixels(x / loud[-1])[0])
     if t:
         fresh = normal(*letter.shape)
         x = (x - torch.sqrt(forth.betas[t - 1]) * fresh) / torch.sqrt(1 - forth.betas[t - 1])
@@ -1482,7 +1482,7 @@ for t in range(50, 0, -1):
 reverse = noising_path(digit, table, normal(50, *digit.shape)).flip(0)
 back_to = torch.arange(49, -1, -1)
 scrub(
-    {"bridge, from noise": to_unit(torch.cat(back[1:])), "a forward walk, reversed": to_unit(reverse[1:, 0])},
+    {"bridge, from noise": as_pixels(torch.cat(back[1:])), "a forward walk, reversed": as_pixels(reverse[1:, 0])},
     t=back_to, marginals=table(back_to), levels=32, size=168, start=30,
     alt="A digit three appears out of noise under the bridge; beside it a forward walk of the same digit played backwards, which looks alike",
 )  # fmt: skip
@@ -1593,8 +1593,8 @@ check("03.9", measured_errors)
 # row.
 
 # %% tags=["nbval-check-output"]
-from course_checks.nb03_inputs import equal_steps, growing_steps, printed_formulas
-from course_checks.nb03_measures import Gaps
+from course_checks.nb03.inputs import equal_steps, growing_steps, printed_formulas
+from course_checks.nb03.measures import Gaps
 
 three = {"equal": equal_steps(0.1, 12), "growing": growing_steps(0.02, 0.4, 12), "cosine": Table.of(Cosine(), 12)}
 print(" " * 11 + "".join(f"{name:>9}" for name in three))

@@ -64,7 +64,7 @@ from course_lib.muon import orthogonalise
 from course_lib.objective import simple, step_term, step_weight
 from course_lib.oracle import empirical_denoiser, empirical_weights, gaussian_denoiser, mixture_denoiser
 from course_lib.parametrization import Parametrization, Preconditioning, Prediction, clip, network_denoiser
-from course_lib.plotting import beside, to_unit
+from course_lib.plotting import as_pixels, beside
 from course_lib.sampling import STEPS, ddim, ddpm, fresh_noise, heun, last, renoise, sample
 from course_lib.schedule import (
     Cosine,
@@ -133,7 +133,7 @@ truth = Prediction(x_0, noise)
 mean = bridge(before, now, x_0, x_t).mean
 shown = {"x_t": x_t, "x_0": x_0, "bridge mean": mean, "noise / 2": noise / 2, "v / 2": truth.v(now) / 2}
 plotting.strip(
-    {name: to_unit(x) for name, x in shown.items()}, labels=[f"t = {t:.2f}" for t in times], cell=0.9,
+    {name: as_pixels(x) for name, x in shown.items()}, labels=[f"t = {t:.2f}" for t in times], cell=0.9,
     alt="Five noise levels of one digit: x_t fades into noise; x_0 and the noise stay the same; v is noise on the left and minus the digit on the right",
 )  # fmt: skip
 
@@ -999,7 +999,7 @@ def draw(denoiser, x: Tensor, steps: int = 20, step=ddim, seed: int = 0) -> Tens
 # %%
 def show_rows(pictures: dict[str, Tensor], alt: str, **more) -> plotting.Picture:
     """A labelled row of pictures for each entry, images in [-1, 1]."""
-    return plotting.strip({name: to_unit(x) for name, x in pictures.items()}, alt=alt, **{"cell": 0.5} | more)
+    return plotting.strip({name: as_pixels(x) for name, x in pictures.items()}, alt=alt, **{"cell": 0.5} | more)
 
 
 # %%
@@ -1345,7 +1345,7 @@ times, generator = log_snr_times(schedule, 30), torch.Generator().manual_seed(9)
 walk = list(sample(denoiser, schedule, times, start_noise(12, seed=8), ddpm("bridge"), generator))
 panels = {"x_t": torch.stack([state.x for state in walk]), "predicted x_0": torch.stack([state.x0 for state in walk])}
 scrub(
-    {name: to_unit(frames) for name, frames in panels.items()},
+    {name: as_pixels(frames) for name, frames in panels.items()},
     t=times, marginals=schedule(times), scale="frames", size=250, levels=32,
     alt="Twelve digits emerging from noise over 31 moments, with the network's current guess of each beside it",
 )  # fmt: skip
@@ -1477,7 +1477,7 @@ parts = [
     draw(denoiser, start_noise(50, seed=100 + i), steps=10, step=heun) for i in tqdm(range(N // 50), desc="samples")
 ]
 fake = torch.cat(parts)
-plotting.image_grid(to_unit(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples of the shipped network")
+plotting.image_grid(as_pixels(fake[:60]), ncols=20, cell=0.36, alt="Sixty samples of the shipped network")
 
 # %% [markdown]
 # ### The Fréchet distance

@@ -83,7 +83,7 @@ from course_lib.metrics import energy_distance, null_band
 from course_lib.objective import bits_per_dim, bound, prior_term
 from course_lib.oracle import gaussian_denoiser, gaussian_step_std, mixture_denoiser, mixture_score
 from course_lib.parametrization import Prediction, network_denoiser
-from course_lib.plotting import beside, to_unit
+from course_lib.plotting import as_pixels, beside
 from course_lib.sampling import ddim, ddpm, heun, last, sample
 from course_lib.schedule import (
     ConstantGamma,
@@ -1567,7 +1567,7 @@ def draw(sampler: str, evaluations: int, x_T: Tensor, seed: int = 1) -> Tensor:
 SAMPLERS = ("DDPM", "DDIM", "Heun", "Euler-Maruyama")
 x_T = torch.randn(9, 1, 28, 28, generator=torch.Generator().manual_seed(4))
 for evaluations in (12, 40):
-    rows = {f"{name}, {evaluations}": to_unit(draw(name, evaluations, x_T)) for name in SAMPLERS}
+    rows = {f"{name}, {evaluations}": as_pixels(draw(name, evaluations, x_T)) for name in SAMPLERS}
     plotting.strip(
         rows,
         cell=0.5,
@@ -1698,7 +1698,7 @@ shown = {
     "back, DDIM 5": decode(code_of(breath, 5, ddim), 5, ddim),
     "no breath": breathless / 3,
 }
-plotting.strip({name: to_unit(x) for name, x in shown.items()}, cell=0.7, alt="Six unseen digits; the noise that the flow turns them into; what comes back, the same with 20 Heun steps, changed with 5 DDIM steps; and codes made without a breath of noise, which are calmer")  # fmt: skip
+plotting.strip({name: as_pixels(x) for name, x in shown.items()}, cell=0.7, alt="Six unseen digits; the noise that the flow turns them into; what comes back, the same with 20 Heun steps, changed with 5 DDIM steps; and codes made without a breath of noise, which are calmer")  # fmt: skip
 
 # %%
 for n in (5, 10, 20):
@@ -1734,7 +1734,7 @@ a, b = code_of(jump(ends, cosine(rungs(1)[-1]), noise).float(), 20, heun).split(
 way = torch.linspace(0, 1, 9).reshape(-1, 1, 1, 1)
 between = (way * math.pi / 2).cos() * a + (way * math.pi / 2).sin() * b
 rows = {"through codes": decode(between, 15, heun), "cross-fade": (1 - way) * ends[:1] + way * ends[1:]}
-plotting.strip({name: to_unit(x) for name, x in rows.items()}, cell=0.6, alt="From a 3 to an 8 in nine pictures: through the codes every picture is a plausible digit; the cross-fade shows two digits on top of each other")  # fmt: skip
+plotting.strip({name: as_pixels(x) for name, x in rows.items()}, cell=0.6, alt="From a 3 to an 8 in nine pictures: through the codes every picture is a plausible digit; the cross-fade shows two digits on top of each other")  # fmt: skip
 
 # %% [markdown]
 # ### Same noise, same digit
@@ -1744,7 +1744,7 @@ plotting.strip({name: to_unit(x) for name, x in rows.items()}, cell=0.6, alt="Fr
 # %%
 x_T = torch.randn(10, 1, 28, 28, generator=torch.Generator().manual_seed(9))
 rows = {f"DDIM, {n}": draw("DDIM", n, x_T) for n in (4, 8, 16, 32)} | {"Heun, 33": draw("Heun", 33, x_T)}
-plotting.strip({name: to_unit(x) for name, x in rows.items()}, cell=0.5, alt="Five rows of ten digits from the same noises with more and more evaluations: nearly all columns agree from the second row on").show()  # fmt: skip
+plotting.strip({name: as_pixels(x) for name, x in rows.items()}, cell=0.5, alt="Five rows of ten digits from the same noises with more and more evaluations: nearly all columns agree from the second row on").show()  # fmt: skip
 for name, x in rows.items():
     print(f"{name:8s} rms distance to the last row {float((x - rows['Heun, 33']).square().mean().sqrt()):.3f}")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from course_checks.nb03_inputs import (
+from course_checks.nb03.inputs import (
     constant_curve,
     cosine_curve,
     equal_steps,
@@ -20,7 +20,7 @@ from course_checks.nb03_inputs import (
     printed_formulas,
     straight_curve,
 )
-from course_checks.nb03_measures import Gaps
+from course_checks.nb03.measures import Gaps
 from course_lib.schedule import Cosine, Linear, Marginal, Table, VarianceExploding, bridge_weights
 
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,12 @@ import statistics
 import pytest
 import torch
 
-from course_checks.nb06_inputs import bent_field, parallel_field
+from course_checks.nb06.inputs import bent_field, parallel_field
 from course_lib.checkpoint import load_model
 from course_lib.data.recorded import recording
 from course_lib.sampling import State, last
 from course_staff.studies import nb06 as sampler_grid
-from course_staff.studies.nb06 import BUDGETS, REAL, SEEDS, pairs, steps_for, walk
+from course_staff.studies.nb06 import BUDGETS, REAL, SEEDS, pairs, sample_states, steps_for
 
 SAMPLERS = ("DDPM", "DDIM", "Heun", "Euler-Maruyama")
 
@@ -34,14 +34,16 @@ def test_a_budget_is_never_exceeded_and_the_stated_evaluations_are_those_made(sa
     for budget in (1, 2, 4, 8, 16):
         calls.clear()
         steps, evaluations = steps_for(sampler, budget)
-        last(walk(model, sampler, steps, torch.zeros(1, 1, 28, 28), torch.Generator().manual_seed(0)))
+        last(sample_states(model, sampler, steps, torch.zeros(1, 1, 28, 28), torch.Generator().manual_seed(0)))
         assert len(calls) == evaluations <= budget
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_walks_end_in_samples_at_time_zero(sampler):
     model, generator = load_model("digits"), torch.Generator().manual_seed(0)
-    states: list[State] = list(walk(model, sampler, 3, torch.randn(2, 1, 28, 28, generator=generator), generator))
+    states: list[State] = list(
+        sample_states(model, sampler, 3, torch.randn(2, 1, 28, 28, generator=generator), generator)
+    )
     assert states[0].t == 1.0 and states[-1].t == 0.0 and len(states) == 4
     assert bool(states[-1].x.isfinite().all())
 

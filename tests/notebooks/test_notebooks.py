@@ -1,4 +1,4 @@
-"""The course's notebooks as learners and teachers meet them: unsolved and solved.
+"""The course's notebooks as learners and teachers meet them: unsolved and solved; and their equations, made 1% wrong.
 
 That the solutions' compared outputs repeat is nbval's to check, run on `notebooks/solutions` by `make test`.
 """
@@ -20,7 +20,7 @@ from course_staff.building import assemble, rules
 from course_staff.building.execute import kernel_environment
 from course_staff.building.source import read_source
 from course_staff.course import Course
-from course_staff.grading.grade import Settings, grade
+from course_staff.grading.grade import GradingSettings, grade
 
 each_notebook = pytest.mark.parametrize(("course", "name"), NOTEBOOKS, ids=[name for _, name in NOTEBOOKS])
 
@@ -34,14 +34,53 @@ def printed(cell: Any) -> str:
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
+# Every labelled equation is asked twice: with its left side 1% wrong, when it has to fail, and as it is.
+ASK_TWICE = """
+import torch as _torch
+
+_equation, _failed = equation, []
+
+
+def _one_percent_off(value):
+    if isinstance(value, (tuple, list)):
+        return tuple(_one_percent_off(item) for item in value)
+    wrong = _torch.as_tensor(value).detach().clone() * 1.01
+    return _torch.where(wrong == 0, wrong + 0.01, wrong) if wrong.is_floating_point() else wrong
+
+
+def equation(label, left, right, **tolerance):
+    try:
+        _equation(label, _one_percent_off(left), right, **tolerance)
+    except AssertionError as error:
+        assert str(error).startswith(f"equation ({label}): the sides differ"), error
+        _failed.append(label)
+    _equation(label, left, right, **tolerance)
+"""
+
+
 @pytest.mark.slow
 @each_notebook
-def test_an_unsolved_notebook_runs_to_its_end_and_says_what_is_not_attempted(course: Course, name: str) -> None:
+def test_an_unsolved_notebook_runs_to_its_end_and_its_equations_fail_where_they_are_wrong(
+    course: Course, name: str
+) -> None:
+    """One run for both, since running a notebook is what takes long."""
     source = read_source(course.source(name))
-    executed = run(assemble.student(source, course.package))
-    cells = {cell.id: cell for cell in executed.cells}
+    notebook = assemble.student(source, course.package)
+    codes = ["".join(cell["source"]) for cell in assemble.code_cells(notebook)]
+    labels = [label for code in codes for label in rules.equation_labels(code)]
+    if labels:
+        setup = next(k for k, cell in enumerate(notebook["cells"]) if cell["id"] == source.setup.id)
+        notebook["cells"].insert(setup + 1, code_cell("ask-twice", ASK_TWICE))
+        notebook["cells"].append(code_cell("failed", "print(*_failed)"))
+    cells = {cell.id: cell for cell in run(notebook).cells}
     for id in source.exercises():
         assert printed(cells[f"check-{id.replace('.', '-')}"]) == f"Exercise {id}: not attempted yet.\n"
+    if labels:
+        assert printed(cells["failed"]).split() == labels, "passes with its left side 1% wrong"
+
+
+def code_cell(id: str, code: str) -> dict[str, Any]:
+    return {"cell_type": "code", "id": id, "metadata": {}, "source": code, "outputs": [], "execution_count": None}
 
 
 @each_notebook
@@ -51,7 +90,7 @@ def test_an_unsolved_notebook_scores_0_everywhere(course: Course, name: str, tmp
     path.write_text(assemble.dump(assemble.student(source, course.package)))
     if not source.exercises():
         pytest.skip("a notebook without exercises")
-    result = grade(path, Settings(course, "a seed of the tests", timeout=120))
+    result = grade(path, GradingSettings(course, "a seed of the tests", timeout=120))
     assert [(row.exercise, row.points, row.status) for row in result.rows] == [
         (id, 0, "unattempted") for id in source.exercises()
     ]
@@ -64,7 +103,7 @@ def test_the_solution_scores_full_points(course: Course, name: str, tmp_path: Pa
     path.write_text(assemble.dump(assemble.solution(source, course.package)))
     if not source.exercises():
         pytest.skip("a notebook without exercises")
-    result = grade(path, Settings(course, "another seed of the tests", timeout=120))
+    result = grade(path, GradingSettings(course, "another seed of the tests", timeout=120))
     assert [(row.exercise, row.points, row.status, row.feedback) for row in result.rows] == [
         (exercise.id, exercise.points, "right", "right") for exercise in of_notebook(source.number, course.package)
     ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from course_lib.schedule import Table
 
-from .nb03_inputs import Formula
+from .inputs import Formula
 
 
 @dataclass(frozen=True)
