@@ -28,17 +28,30 @@ export JUPYTER_PREFER_ENV_PATH = 1
 .PHONY: help lab my teacher test test-library test-notebooks test-browser test-fast test-all lint format notebooks build site test-site pins latest colab small fork clean FORCE
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' Makefile
+
+##@ For learners
 
 lab: my ## install what is missing, copy the notebooks to my/, open the course in JupyterLab
 	@echo "Opening my/00_start_here.ipynb in JupyterLab; press Ctrl-C here to stop it."
 	env $$($(PY) -m course_lib.command.machine) $(PY) -m jupyterlab my/00_start_here.ipynb --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 my: $(VENV)/.lab ## copy new notebooks to my/; your work there is never overwritten
-	@$(PY) -m course_staff.release.copy_notebooks --source notebooks --target my
+	@$(PY) -m course_staff copy-notebooks --source notebooks --target my
+
+clean: ## remove .venv, builds and caches (never my/, runs/ or grades/)
+	rm -rf $(VENV) .venv-latest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find course_lib course_checks course_staff tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ For teachers
 
 teacher: $(VENV)/.test ## install what building and grading need, and say whether there is a box to grade in
 	@$(PY) -c 'from course_lib.command.doctor import grading; print(grading())'
+
+fork: ## make the course yours: make fork REPO=me/mine changes every link, badge and install cell
+	@$(or $(wildcard $(PY)),python3) -m course_staff fork "$(REPO)" $(if $(RELEASE),--release "$(RELEASE)")
+
+##@ For contributors
 
 test: $(VENV)/.test ## run every test: library, notebooks, browser
 	@$(MAKE) --no-print-directory --keep-going -j1 test-library test-notebooks test-browser
@@ -72,13 +85,13 @@ build: $(VENV)/.test ## build the student notebooks from notebooks/source
 	$(PY) -m course_lib build
 
 site: $(VENV)/.test ## build the site from the executed notebooks and docs/ into build/site, without network
-	$(PY) -m course_staff.site.build
+	$(PY) -m course_staff site
 
 test-site: $(VENV)/.test ## build the site and look at it with a real Chromium
 	$(PYTEST) -m browser tests/browser/test_site_in_browser.py $(PYTEST_ARGS)
 
 pins: $(VENV)/.test ## write requirements*.txt from the versions now in .venv
-	$(PY) -m course_staff.release.pins
+	$(PY) -m course_staff pins
 
 latest: ## run every test with the newest versions that pyproject.toml allows, in an environment of its own
 	@$(MAKE) --no-print-directory VENV=.venv-latest .venv-latest/.test
@@ -90,40 +103,10 @@ colab: $(VENV)/.test ## run every notebook with the versions of Colab's widgets,
 	tests/colab_pins.sh $(VENV)
 
 small: $(VENV)/.test ## run every notebook on one core with 2 GB of memory, and list what each took
-	$(PY) -m course_staff.studies.small_machine
-
-fork: ## make the course yours: make fork REPO=me/mine changes every link, badge and install cell
-	@$(or $(wildcard $(PY)),python3) -m course_staff.release.fork "$(REPO)" $(if $(RELEASE),--release "$(RELEASE)")
-
-clean: ## remove .venv, builds and caches (never my/, runs/ or grades/)
-	rm -rf $(VENV) .venv-latest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find course_lib tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(PY) -m course_staff small-machine
 
 $(VENV)/.lab: requirements.txt pyproject.toml $(REDO)
-	@if $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-		echo "Bringing $(VENV) up to date."; \
-	else \
-		for name in $(CANDIDATES); do \
-			if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$name; break; fi; \
-		done; \
-		if [ -z "$$found" ]; then \
-			echo "error: the course needs Python 3.11 or newer, but $(firstword $(CANDIDATES)) is $$($(firstword $(CANDIDATES)) --version 2>&1 | tail -n 1); install one, or name it: make lab PYTHON=/path/to/python3.12" >&2; \
-			exit 1; \
-		fi; \
-		echo "Making $(VENV) with $$($$found --version)."; \
-		$$found -m venv --clear $(VENV) || { \
-			echo "error: $$found cannot make a virtual environment (on Debian or Ubuntu: apt-get install python3-venv)" >&2; \
-			exit 1; \
-		}; \
-	fi
-	@echo "Installing the course into $(VENV). PyTorch comes first and is the largest part; nothing is downloaded afterwards."
-	$(PIP) install $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$$(grep '^torch==' requirements.txt)"
-	$(PIP) install -r requirements.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@echo '{"@jupyterlab/apputils-extension:notification": {"checkForUpdates": false, "fetchNews": "false"}}' \
-		> $(VENV)/share/jupyter/lab/settings/overrides.json
-	@pwd > $(VENV)/.home
+	@VENV="$(VENV)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/venv.sh $(CANDIDATES)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.lab requirements-test.txt

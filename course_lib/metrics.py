@@ -8,7 +8,6 @@ measured with it are comparable with one another and with nothing published.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -101,11 +100,6 @@ def nearest_neighbours(images: Tensor, references: Tensor, chunk: int = 256) -> 
     flat = references.flatten(1).float()
     found = [torch.cdist(part.flatten(1).float(), flat).min(dim=1) for part in images.split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
-
-
-def provenance(name: str) -> dict:
-    """The record beside a shipped asset: the command that made it, its seed and its figures."""
-    return json.loads(files("course_lib").joinpath(f"assets/{name}.json").read_text())
 
 
 @dataclass(frozen=True)

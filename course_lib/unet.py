@@ -29,9 +29,8 @@ class UNetConfig:
     head_dim: int = 16  # channels of one attention head
     groups: int = 32  # of a normalisation, at most; 1: all channels together, which processors do much faster
     patch: int = 2  # p x p pixels become channels before the first layer
-    more_skips: bool = (
-        False  # as Ho et al.: the stem and each shrinking layer give a skip too; one more block per level up
-    )
+    # As Ho et al.: the stem and each shrinking layer give a skip too, and each level has one more block on the way up.
+    more_skips: bool = False
     coordinates: bool = False  # show the network where it is: two more input channels, x and y in [-1, 1]
     classes: int = 0  # number of labels; 0: unconditional
     dropout: float = 0.0

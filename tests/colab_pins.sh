@@ -22,7 +22,7 @@ where='import sysconfig; print(sysconfig.get_path("purelib"))'
 "$base/bin/python" -c "$where" >"$("$pins/bin/python" -c "$where")/everything-else.pth"
 
 export OMP_NUM_THREADS=1 JUPYTER_PREFER_ENV_PATH=1 PYDEVD_DISABLE_FILE_VALIDATION=1
-"$pins/bin/python" -m pytest --quiet -p no:cacheprovider tests/test_explorers.py
+"$pins/bin/python" -m pytest --quiet -p no:cacheprovider tests/library/test_explorers.py
 "$pins/bin/python" - "${notebooks[@]}" <<'PYTHON'
 import json
 import sys

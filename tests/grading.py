@@ -17,7 +17,7 @@ from course_checks import of_notebook
 from course_staff.building import assemble
 from course_staff.building.source import read_source
 from course_staff.course import Course
-from course_staff.grading.grade import Grade, Grader, Row, Settings, run_folder
+from course_staff.grading.grade import Grade, Grader, GradingSettings, Row, run_folder
 from course_staff.grading.sandbox.box import Box, NoBox, find_box
 from course_staff.grading.sandbox.stage import packages
 
@@ -53,7 +53,7 @@ def grader(box: Box | None, course: Course = COURSE, seed: str = SEED, **setting
     """A grading process, which serves several submissions."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(FIXTURES)
-    made = Settings(course, seed, box, **settings)
+    made = GradingSettings(course, seed, box, **settings)
     try:
         with run_folder(made) as folder:
             process = Grader(made, folder)

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from grading import COURSE, NAME, blank, cell, solved
 
-from course_staff import assemble
+from course_staff.building import assemble
 from course_staff.building.source import read_source
 
 part = solved(e1="def mix(signal, noise, alpha):\n    return signal", e3=cell(blank(), "90.3")["source"])

@@ -1,4 +1,4 @@
-"""What tests/test_parallel.py starts as several processes: `torchrun ... parallel_worker.py COMMAND ...`.
+"""What tests/library/test_parallel.py starts as several processes: `torchrun ... parallel_worker.py COMMAND ...`.
 
 learn FOLDER            the same small trainings in every process; each writes what it found to FOLDER/RANK.safetensors
 die STEP RANKS ARG...   `course_lib ARG...`, in which the processes RANKS ("1", "0,1") are killed (-9) after step STEP

@@ -22,7 +22,7 @@ from course_staff.release.copy_notebooks import copy_notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-RUNTIME = {"torch", "numpy", "matplotlib", "ipywidgets", "pillow", "safetensors", "tqdm"}
+RUNTIME = {"torch", "numpy", "matplotlib", "ipywidgets", "pillow", "safetensors", "tqdm", "packaging"}
 
 
 def run(*command: str, **options) -> subprocess.CompletedProcess:
@@ -45,21 +45,20 @@ def test_importing_the_package_loads_no_torch():
     assert run(sys.executable, "-c", code, cwd=ROOT).stdout.split()[1:] == ["False", "False"]
 
 
-def test_seven_libraries_are_needed_at_run_time():
+def test_eight_libraries_are_needed_at_run_time():
     assert {Requirement(line).name for line in PROJECT["dependencies"]} == RUNTIME
 
 
 def test_the_library_imports_only_what_it_declares():
-    """Outside `staff`, which has an extra of its own: imports are the standard library, one of the seven, or ours."""
+    """Imports are the standard library, one of the eight, or ours; only the larger data sets take the extra `data`."""
     allowed = {name.replace("pillow", "PIL") for name in RUNTIME} | {"course_lib", "IPython", "__future__"}
     pattern = re.compile(r"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
     foreign = {}
     for path in sorted((ROOT / "course_lib").rglob("*.py")):
-        if "staff" not in path.relative_to(ROOT).parts:
-            names = set(pattern.findall(strip_strings(path.read_text(encoding="utf-8"))))
-            if extra := names - allowed - sys.stdlib_module_names:
-                foreign[path.name] = extra
-    assert not foreign
+        names = set(pattern.findall(strip_strings(path.read_text(encoding="utf-8"))))
+        if extra := names - allowed - sys.stdlib_module_names:
+            foreign[path.relative_to(ROOT / "course_lib").as_posix()] = extra
+    assert foreign == {"data/datasets.py": {"pooch"}}
 
 
 def strip_strings(source: str) -> str:
@@ -81,7 +80,7 @@ def pins(name: str) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize(
-    ("file", "extras"), [("requirements.txt", ["lab"]), ("requirements-test.txt", ["lab", "staff", "test"])]
+    ("file", "extras"), [("requirements.txt", ["lab"]), ("requirements-test.txt", ["lab", "data", "staff", "test"])]
 )
 def test_pins_satisfy_the_ranges_of_pyproject(file, extras):
     pinned = pins(file)
@@ -123,12 +122,13 @@ def built(tmp_path_factory) -> Path:
     return out
 
 
-def test_the_wheel_holds_every_file_of_the_package(built):
-    """The committed files of course_lib/ are the oracle: a forgotten package-data pattern is a missing name here."""
+def test_the_wheel_holds_every_file_of_the_three_packages(built):
+    """The committed files are the oracle: a forgotten package-data pattern is a missing name here."""
+    packages = ("course_lib/", "course_checks/", "course_staff/")
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
-        inside = {name for name in wheel.namelist() if name.startswith("course_lib/")}
-        expected = {p.relative_to(ROOT).as_posix() for p in tracked_files() if ROOT / "course_lib" in p.parents}
-        assert inside == expected
+        inside = {name for name in wheel.namelist() if name.startswith(packages)}
+        tracked = {path.relative_to(ROOT).as_posix() for path in tracked_files()}
+        assert inside == {name for name in tracked if name.startswith(packages)}
         assert "course_lib/assets/mnist10k.npz" in inside
         assert wheel.read("course_lib/assets/mnist10k.npz") == (ROOT / "course_lib/assets/mnist10k.npz").read_bytes()
 
@@ -238,12 +238,60 @@ def test_make_my_copies_and_never_overwrites(course):
     assert contents(course / "my")["05_ddpm.ipynb"] == "my work"
 
 
+def copy_of_what_make_needs(folder: Path) -> None:
+    for name in ("Makefile", "scripts/venv.sh", "requirements.txt", "pyproject.toml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+
+
+# A Python that makes copies of itself instead of environments, and writes down what pip is asked for.
+PRETENDER = """#!/bin/sh
+case "$*" in
+--version) echo "Python 3.13.1" ;;
+"-m venv --clear "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+"-m pip "*) shift 3; echo "$*" >>asked ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("index", ["", "https://wheels.example/cpu"])
+def test_make_installs_torch_first_then_the_pins_and_says_so(tmp_path, index):
+    copy_of_what_make_needs(tmp_path)
+    python = tmp_path / "python3.13"
+    python.write_text(PRETENDER)
+    python.chmod(0o755)
+    command = ("make", ".venv/.lab", f"PYTHON={python}", f"TORCH_INDEX={index}")
+    first, second = run(*command, cwd=tmp_path), run(*command, cwd=tmp_path)
+    assert first.returncode == 0 and first.stdout.startswith("Making .venv with Python 3.13.1."), first.stderr
+    torch = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("torch=="))
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"install --index-url {index} {torch}" if index else f"install {torch}",
+        "install -r requirements.txt",
+        "install --no-deps --no-build-isolation --editable .",
+    ]
+    settings = json.loads((tmp_path / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    assert "up to date" in second.stdout and (tmp_path / "asked").read_text().count("-r requirements") == 1
+    (tmp_path / ".venv/.home").write_text("elsewhere\n")  # as after the folder was moved
+    third = run(*command, cwd=tmp_path)
+    assert third.stdout.startswith("Bringing .venv up to date."), third.stderr
+    assert (tmp_path / ".venv/.home").read_text().strip() == str(tmp_path)
+
+
+def test_make_alone_lists_what_it_can_do_by_who_needs_it():
+    listed = run("make", cwd=ROOT).stdout
+    heads = [line for line in listed.splitlines() if line.startswith("For ")]
+    assert heads == ["For learners", "For teachers", "For contributors"]
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"^  make ([a-z-]+) +\S", listed, re.MULTILINE) == targets
+    assert listed.index("make lab") < listed.index("For teachers") < listed.index("make teacher")
+
+
 def test_make_names_a_python_that_is_too_old(tmp_path):
     old = tmp_path / "python3.9"
     old.write_text('#!/bin/sh\ntest "$1" = --version && echo "Python 3.9.2"\nexit 1\n')
     old.chmod(0o755)
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    copy_of_what_make_needs(tmp_path)
     done = run("make", "my", f"PYTHON={old}", cwd=tmp_path)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]

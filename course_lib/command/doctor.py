@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from .staff import staff_module
+
 OLDEST_PYTHON = (3, 11)
 MODULES = {"pillow": "PIL", "jupyterlab": "jupyterlab", "ipykernel": "ipykernel"}  # where the module is named otherwise
 GRADING = ("nbval", "jupytext", "pytest")
@@ -187,14 +189,12 @@ def grading() -> Finding:
     if missing:
         return Finding("grading", "note", f"without {', '.join(missing)}", f"only teachers need it: {install}")
     try:
-        from course_staff.course import Course
-        from course_staff.grading.sandbox.box import NoBox, find_box
-        from course_staff.grading.sandbox.stage import packages as hidden
+        boxes = staff_module("box")
     except Exception as error:
         return Finding("grading", "note", f"cannot be imported: {error}", f"only teachers need it: {install}")
     try:
-        box = find_box(hidden(Course()))
-    except NoBox as error:
+        box = boxes.find_box(boxes.HIDDEN)
+    except boxes.NoBox as error:
         return Finding("grading", "note", str(error), NO_BOX)  # which says what to install
     except Exception as error:
         return Finding("grading", "note", f"no box: {type(error).__name__}: {error}", NO_BOX)

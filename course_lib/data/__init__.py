@@ -3,6 +3,6 @@
 `from course_lib.data import digits, to_unit`; `from course_lib.data.toys import letter`.
 """
 
-from .digits import Digits, binarise, digits, from_unit, to_levels, to_unit
+from .digits import Labelled, binarise, digits, from_unit, to_unit
 
-__all__ = ["Digits", "binarise", "digits", "from_unit", "to_levels", "to_unit"]
+__all__ = ["Labelled", "binarise", "digits", "from_unit", "to_unit"]

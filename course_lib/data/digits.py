@@ -17,8 +17,8 @@ SPLITS = {"train": slice(0, 9000), "held_back": slice(9000, 10000)}
 
 
 @dataclass(frozen=True)
-class Digits:
-    """`images` (N, 1, 28, 28) float32 in [-1, 1], `labels` (N,) int64 from 0 to 9."""
+class Labelled:
+    """`images` (N, C, H, W) float32 in [-1, 1] and what each shows: `labels` (N,) int64 from 0."""
 
     images: Tensor
     labels: Tensor
@@ -27,19 +27,20 @@ class Digits:
         return len(self.images)
 
     def of(self, label: int) -> Tensor:
-        """The images that show this digit, (M, 1, 28, 28)."""
-        if label not in range(10):
-            raise ValueError(f"expected a digit from 0 to 9, got {label}")
+        """The images with this label, (M, C, H, W)."""
+        last = int(self.labels.max())
+        if label not in range(last + 1):
+            raise ValueError(f"expected a label from 0 to {last}, got {label}")
         return self.images[self.labels == label]
 
 
-def digits(split: str = "train") -> Digits:
+def digits(split: str = "train") -> Labelled:
     """The embedded digits: split "train" (9,000) or "held_back" (1,000), in a fixed shuffled order."""
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: expected 'train' or 'held_back'")
     with files("course_lib").joinpath("assets/mnist10k.npz").open("rb") as file, np.load(file) as stored:
         images, labels = stored["x"][SPLITS[split]], stored["y"][SPLITS[split]]
-    return Digits(from_unit(torch.from_numpy(images)[:, None].float() / 255), torch.from_numpy(labels).long())
+    return Labelled(from_unit(torch.from_numpy(images)[:, None].float() / 255), torch.from_numpy(labels).long())
 
 
 def from_unit(images: Tensor) -> Tensor:
@@ -50,11 +51,6 @@ def from_unit(images: Tensor) -> Tensor:
 def to_unit(images: Tensor) -> Tensor:
     """[-1, 1] -> [0, 1], clamped: what is shown or saved."""
     return ((images + 1) / 2).clamp(0, 1)
-
-
-def to_levels(images: Tensor, levels: int = 256) -> Tensor:
-    """[-1, 1] -> the whole numbers 0 .. levels - 1 (int64), clamped."""
-    return (to_unit(images) * (levels - 1)).round().long()
 
 
 def binarise(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..gaussian import Gaussian
-from ..scrubber.page import number
+from ..plotting.numbers import format_number
 from .drawing import BLUE, COLOURS, GREEN, ORANGE, PAGE, Plot, arrows, dots, ellipse, line, table
 from .panel import Explorer, slider
 
@@ -49,8 +49,8 @@ def render_mapped(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
     content += [ellipse(plot, m, A, radius, ORANGE, 3 - radius) for radius in (1, 2)]
     content += _unit_arrows(plot, A, m)
     alt = (
-        f"x = A e + m: the cloud is now an ellipse around ({number(m[0])}, {number(m[1])}) with standard deviations "
-        f"{lengths[0]:.2f} and {lengths[1]:.2f} along its axes"
+        f"x = A e + m: the cloud is now an ellipse around ({format_number(m[0])}, {format_number(m[1])}) with standard "
+        f"deviations {lengths[0]:.2f} and {lengths[1]:.2f} along its axes"
     )
     return plot.svg(content, alt=alt, title="x = A e + m", key=MAPPED)
 

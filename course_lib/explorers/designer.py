@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..data import digits, to_unit
 from ..metrics import classify
+from ..plotting.numbers import format_number
 from ..schedule import (
     ConstantGamma,
     Continuous,
@@ -23,7 +24,6 @@ from ..schedule import (
     jump,
     kernel,
 )
-from ..scrubber.page import number
 from .drawing import BLUE, DASHES, GREEN, ORANGE, PAGE, Plot, embedded, levels, line, picture, table, text
 from .panel import Explorer, choice, log_slider, slider, whole
 
@@ -52,7 +52,7 @@ def render_log_snr(schedule: Continuous, t: float) -> str:
         line(plot, GRID, schedule(GRID).log_snr, BLUE),
         _cursor(plot, t),
     ]
-    now, last = (number(float(schedule(time).log_snr)) for time in (t, 1.0))
+    now, last = (format_number(float(schedule(time).log_snr)) for time in (t, 1.0))
     alt = f"log SNR falls with time, to {last} at t = 1; it is {now} at t = {t:.2f}"
     key = {"this schedule": (BLUE, ""), "cosine": (PAGE, DASHES[2])}
     return plot.svg(content, alt=alt, title="log SNR", xlabel="t", key=key)
@@ -67,7 +67,7 @@ def render_scales(schedule: Continuous, t: float) -> str:
         line(plot, GRID, level.sigma, ORANGE, dash=DASHES[1]),
         _cursor(plot, t),
     ]
-    alpha, sigma = number(float(level.alpha[-1])), number(float(level.sigma[-1]))
+    alpha, sigma = format_number(float(level.alpha[-1])), format_number(float(level.sigma[-1]))
     alt = f"alpha goes from 1 to {alpha}, sigma from 0 to {sigma}"
     key = {"α": (BLUE, ""), "σ": (ORANGE, DASHES[1])}
     return plot.svg(content, alt=alt, title="Signal and noise", xlabel="t", key=key)
@@ -152,7 +152,7 @@ def render_digit(schedule: Continuous, t: float, label: int) -> str:
         x = large + 20 + i * (small + gap)
         parts += [embedded(frame, x, 50, small, small), text(x + small / 2, 44, f"{time:.3g}")]
     parts.append(text(large + 20, 14, "The same digit, the same noise, at nine even times", anchor="start", weight=600))
-    log_snr = number(float(schedule(t).log_snr))
+    log_snr = format_number(float(schedule(t).log_snr))
     alt = f"The digit {label} with noise at t = {t:.2f} (log SNR {log_snr}), and at nine times from clean to noise"
     return picture((large + 20 + 9 * (small + gap), 22 + large), parts, alt)
 
@@ -201,14 +201,14 @@ def render_numbers(schedule: Continuous, t: float, steps: int) -> str:
     """HTML: alpha, sigma, log SNR at `t`, and the bridge's weights from there to t - 1 / `steps`."""
     level = schedule(t)
     values = {"α": level.alpha, "σ": level.sigma, "log SNR": level.log_snr, "α² + σ²": level.norm**2}
-    rows = [["", f"at t = {t:.2f}"], *([name, number(float(value))] for name, value in values.items())]
+    rows = [["", f"at t = {t:.2f}"], *([name, format_number(float(value))] for name, value in values.items())]
     if t == 0:
         return table(rows, "Clean data: no step leads further back")
     s = max(t - 1 / steps, 0.0)
     names = ("weight of x_t", "weight of x₀", "std of the bridge")
     back = bridge_weights(schedule(s), level)
-    rows += [[name, number(float(value))] for name, value in zip(names, back, strict=True)]
-    return table(rows, f"One step back is to s = {number(s)}")
+    rows += [[name, format_number(float(value))] for name, value in zip(names, back, strict=True)]
+    return table(rows, f"One step back is to s = {format_number(s)}")
 
 
 def schedule_designer() -> Explorer:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..plotting.numbers import format_number
 from ..plotting.picture import as_array
-from ..scrubber.page import number
 
 BLUE, ORANGE, GREEN, PINK, OCHRE = COLOURS = ("#2f7fd0", "#d55e00", "#009e73", "#c2679a", "#b98400")
 PAGE = "currentColor"
@@ -84,11 +84,11 @@ class Plot:
         for value in ticks(left, right):
             x = self.pixels(value, bottom)[0, 0]
             parts.append(f'<path d="M{x:.1f} {TOP + self.height}v4" stroke="{PAGE}" stroke-opacity=".6"/>')
-            parts.append(text(x, TOP + self.height + 16, number(value), size=11))
+            parts.append(text(x, TOP + self.height + 16, format_number(value), size=11))
         for value in ticks(bottom, top):
             y = self.pixels(left, value)[0, 1]
             parts.append(f'<path d="M{LEFT} {y:.1f}h-4" stroke="{PAGE}" stroke-opacity=".6"/>')
-            parts.append(text(LEFT - 7, y + 4, number(value), anchor="end", size=11))
+            parts.append(text(LEFT - 7, y + 4, format_number(value), anchor="end", size=11))
         return parts
 
 

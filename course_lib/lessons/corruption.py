@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..gaussian import per_sample
 from ..sampling import State, falling_times
-from ..schedule import Table
 
 
 def corrupt_step(x: Tensor, indices: Tensor, values: Tensor) -> Tensor:
@@ -107,18 +106,6 @@ def _log_choose(n: Tensor, k: int) -> Tensor:
     rest = torch.where(enough, n - k, 0.0)
     value = torch.lgamma(n + 1) - math.lgamma(k + 1) - torch.lgamma(rest + 1)
     return torch.where(enough, value, -math.inf)
-
-
-def flip_table(k: int, d: int, steps: int) -> Table:
-    """Pixel flipping with replacement between steps as a schedule: alpha_t = (1 - k / d)**t for t = 0..steps."""
-    alpha = untouched_probability(k, d, torch.arange(steps + 1))
-    return Table(alpha, torch.sqrt(1 - alpha**2))
-
-
-def exact_flip_table(d: int) -> Table:
-    """Pixel flipping without replacement as a schedule of d steps: alpha_t = 1 - t / d, exactly 0 at the end."""
-    alpha = 1 - torch.arange(d + 1, dtype=torch.float64) / d
-    return Table(alpha, torch.sqrt(1 - alpha**2))
 
 
 Degradation = Callable[[Tensor, float], Tensor]

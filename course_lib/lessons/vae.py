@@ -109,12 +109,6 @@ def grid_log_joint(
     return torch.cat(found, dim=1) + prior, grid, float((line[1] - line[0]) ** 2)
 
 
-def exact_log_likelihood(vae: Vae, x: Tensor, side: int = 200, limit: float = 5.0) -> Tensor:
-    """log p(x) in nats, (B,), by summing over a grid of the two-dimensional latent space."""
-    log_joint, _, area = grid_log_joint(vae, x, side, limit)
-    return torch.logsumexp(log_joint, dim=1) + math.log(area)
-
-
 @dataclass(frozen=True)
 class VaeState:
     """Where training stands: `loss` is that of the batch, nats per image; `vae` is the network itself, not a copy."""

@@ -39,7 +39,7 @@ def as_array(values: Any) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
 
 
-def to_unit(images: Any) -> np.ndarray:
+def as_pixels(images: Any) -> np.ndarray:
     """Images in [-1, 1], any shape, mapped to [0, 1] for showing or saving; what lies outside is clipped."""
     return np.clip((as_array(images) + 1.0) / 2.0, 0.0, 1.0)
 
@@ -126,7 +126,7 @@ def check_images(images: Any) -> np.ndarray:
         raise ValueError(f"images have shape {array.shape}: there is nothing to show")
     low, high = array.min(), array.max()
     if not (low >= -1e-6 and high <= 1 + 1e-6):  # written so that NaN fails too
-        raise ValueError(f"images run from {low:.3g} to {high:.3g}, expected [0, 1]: pass plotting.to_unit(images)")
+        raise ValueError(f"images run from {low:.3g} to {high:.3g}, expected [0, 1]: pass plotting.as_pixels(images)")
     return array.clip(0.0, 1.0)
 
 

@@ -71,15 +71,6 @@ class Table:
             raise ValueError(f"gammas are scales in [0, 1], got {gammas[(gammas < 0) | (gammas > 1)][0]:g}")
         return cls.from_betas(1 - gammas**2)
 
-    @classmethod
-    def from_steps(cls, stds: Tensor) -> Table:
-        """Variance-exploding steps: x_t = x_{t-1} + std_t noise, so sigma_t**2 is the running sum of squares. `stds`
-        (T,).
-        """
-        variance = torch.as_tensor(stds, dtype=torch.float64).square().cumsum(0)
-        sigma = torch.cat([torch.zeros(1, dtype=torch.float64), variance.sqrt()])
-        return cls(torch.ones_like(sigma), sigma)
-
 
 def linear_betas(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:
     """Ho et al.'s table of betas, (T,). Made for T = 1000; with fewer steps it does not end in noise (see

@@ -64,7 +64,7 @@ def film(frames: Any, levels: int, ncols: int | None) -> Film:
         )
     if not (array.min() >= -1e-6 and array.max() <= 1 + 1e-6):  # written so that NaN fails too
         low, high = array.min(), array.max()
-        raise ValueError(f"frames run from {low:.3g} to {high:.3g}, expected [0, 1]: pass plotting.to_unit(frames)")
+        raise ValueError(f"frames run from {low:.3g} to {high:.3g}, expected [0, 1]: pass plotting.as_pixels(frames)")
     if not 2 <= levels <= 256:
         raise ValueError(f"levels = {levels}, expected 2 to 256")
     if array.ndim == 5:

@@ -10,6 +10,7 @@ from importlib import resources
 
 import numpy as np
 
+from ..plotting.numbers import format_number
 from .frames import Film, Sheet
 
 Panel = tuple[str, Film, Sheet, int]  # label, frames, packed frames, width in CSS pixels
@@ -18,17 +19,6 @@ Panel = tuple[str, Film, Sheet, int]  # label, frames, packed frames, width in C
 @cache
 def _asset(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
-
-
-def number(value: float) -> str:
-    """Three significant digits, whole numbers in full, and the sign of infinity: '0.25', '1000', '1.2e−05', '−∞'."""
-    if np.isnan(value):
-        return "undefined"
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    whole = abs(value) < 1e7 and (value == round(value) or abs(value) >= 100)
-    value = value + 0.0  # -0.0 becomes 0.0
-    return (f"{value:.0f}" if whole else f"{value:.3g}").replace("-", "−")
 
 
 def markup(
@@ -47,7 +37,7 @@ def markup(
 ) -> str:
     """The whole output. What a script-less page shows stands first; the script replaces it."""
     count = films[0][1].count
-    names = [f"frame {i + 1}" for i in range(count)] if times is None else [f"t = {number(v)}" for v in times]
+    names = [f"frame {i + 1}" for i in range(count)] if times is None else [f"t = {format_number(v)}" for v in times]
     data = {
         "alt": alt,
         "title": title,
@@ -58,10 +48,10 @@ def markup(
         "names": names,
         "positions": list(positions),
         "ends": [names[0], names[-1]],
-        "readout": [[name, [number(v) for v in values]] for name, values in readout.items()],
+        "readout": [[name, [format_number(v) for v in values]] for name, values in readout.items()],
         "captions": captions,
         "curves": [
-            [name, [_finite(v) for v in values], [number(v) for v in values]] for name, values in curves.items()
+            [name, [_finite(v) for v in values], [format_number(v) for v in values]] for name, values in curves.items()
         ],
         "panels": [
             {

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from course_checks.registry import of_notebook
 
-from .source import Cell, Source, stub
+from .source import Cell, Json, Source, stub
 
 COMPARED = "nbval-check-output"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-
-Json = dict[str, Any]
 
 
 def student(source: Source, package: str) -> Json:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from pathlib import Path
 
+from course_lib.files import write_atomically
+
 from ..course import Course
-from ..files import write
 from . import assemble, rules
 from .execute import execute, output_problems
-from .launch import INSTALL, stamped, unstamped
+from .launch import INSTALL, with_launch_cells, without_launch_cells
 from .source import Source, read_source
 
 LARGEST = 3 * 10**6  # bytes of a solution notebook
@@ -29,11 +29,11 @@ def build(course: Course, names: list[str], run: bool) -> list[str]:
         source, broken = _read(course, name)
         found += broken
         sources += [source] if source else []
-    _write_setup_names(course, sources)
+    write_setup_names(course, sources)
     for source in sources:
         for line in rules.warnings(source):
             print(f"warning: {line}", file=sys.stderr)
-        write(course.student(source.name), _student(course, source))
+        write_atomically(course.student(source.name), _student(course, source))
         found += _build_solution(course, source, run)
     return found
 
@@ -41,13 +41,13 @@ def build(course: Course, names: list[str], run: bool) -> list[str]:
 def check(course: Course, names: list[str]) -> list[str]:
     """One line for each notebook that is out of step with its source. Writes and runs nothing; compares no outputs."""
     found: list[str] = []
-    known = _known_setup_names(course)
+    known = read_setup_names(course)
     for name in names:
         source, broken = _read(course, name)
         found += broken
         if source is None:
             continue
-        if known.get(source.number) != rules.setup_names(source):
+        if known.get(source.number) != list(rules.setup_names(source)):
             found.append(f"{name}: {course.setup_names().name} does not have the setup cell's names; run build {name}")
         expected = _student(course, source)
         if not course.student(name).exists() or course.student(name).read_text(encoding="utf-8") != expected:
@@ -69,7 +69,7 @@ def _read(course: Course, name: str) -> tuple[Source | None, list[str]]:
 
 def _student(course: Course, source: Source) -> str:
     notebook = assemble.student(source, course.package)
-    return assemble.dump(stamped(notebook, course.launch(), source.name, solved=False))
+    return assemble.dump(with_launch_cells(notebook, course.launch(), source.name, solved=False))
 
 
 def _build_solution(course: Course, source: Source, run: bool) -> list[str]:
@@ -84,16 +84,16 @@ def _build_solution(course: Course, source: Source, run: bool) -> list[str]:
         if kept is None:
             return [f"{source.name}: the solution's code is new; run build --execute {source.name}"]
         fresh = kept
-    text = assemble.dump(stamped(fresh, course.launch(), source.name, solved=True))
+    text = assemble.dump(with_launch_cells(fresh, course.launch(), source.name, solved=True))
     wrong = [f"{source.name}: {line}" for line in output_problems(fresh)]
-    write(path, text)
+    write_atomically(path, text)
     return wrong + _too_large(source.name, len(text.encode()))
 
 
 def _read_notebook(path: Path) -> assemble.Json | None:
-    """A notebook as it was before it was stamped; None where there is none that can be read."""
+    """A notebook without its launch cells; None where there is none that can be read."""
     try:
-        return unstamped(dict(json.loads(path.read_text(encoding="utf-8"))))
+        return without_launch_cells(dict(json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError, KeyError):
         return None
 
@@ -109,9 +109,11 @@ def _check_solution(course: Course, source: Source) -> list[str]:
     except (ValueError, KeyError) as error:
         return [f"{source.name}: the solution notebook cannot be read ({error}); {remedy}"]
     expected, found_here = assemble.solution(source, course.package), assemble.without_outputs(notebook)
-    if recorded != source.sha256 or assemble.dump(unstamped(found_here)) != assemble.dump(expected):
+    if recorded != source.sha256 or assemble.dump(without_launch_cells(found_here)) != assemble.dump(expected):
         return [f"{source.name}: the solution notebook was built from another source; {remedy}"]
-    if assemble.dump(found_here) != assemble.dump(stamped(expected, course.launch(), source.name, solved=True)):
+    if assemble.dump(found_here) != assemble.dump(
+        with_launch_cells(expected, course.launch(), source.name, solved=True)
+    ):
         return [f"{source.name}: the solution's first cells are not those of pyproject.toml; run build {source.name}"]
     found = [f"{source.name}: {line}" for line in output_problems(notebook)]
     if any(
@@ -128,27 +130,18 @@ def _too_large(name: str, size: int) -> list[str]:
     return [f"{name}: the solution has {size / 1e6:.1f} MB; {limit}"] if size > LARGEST else []
 
 
-def _known_setup_names(course: Course) -> dict[str, tuple[str, ...]]:
+def read_setup_names(course: Course) -> dict[str, list[str]]:
+    """The names of each notebook's setup cell, as they were last written down."""
     path = course.setup_names()
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    return dict(ast.literal_eval(text[text.index("= {") + 2 :]))
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def _write_setup_names(course: Course, sources: list[Source]) -> None:
-    """Record the names of these notebooks' setup cells; those of notebooks that are gone are dropped."""
+def write_setup_names(course: Course, sources: list[Source]) -> None:
+    """Record the names of these notebooks' setup cells, a notebook a line; notebooks that are gone are dropped."""
     numbers = {name[:2] for name in course.names()}
-    names = {number: value for number, value in _known_setup_names(course).items() if number in numbers}
-    names |= {source.number: rules.setup_names(source) for source in sources}
-    lines = [
-        '"""Names that each notebook\'s setup cell defines. Written by `python -m course_lib build`; not edited."""',
-        "",
-    ]
-    lines.append("SETUP_NAMES: dict[str, tuple[str, ...]] = {")
-    for number in sorted(names):
-        lines += [f'    "{number}": (', *(f'        "{name}",' for name in names[number]), "    ),"]
-    text = "\n".join([*lines, "}", ""])
-    path = course.setup_names()
+    names = {number: value for number, value in read_setup_names(course).items() if number in numbers}
+    names |= {source.number: list(rules.setup_names(source)) for source in sources}
+    lines = ",\n".join(f" {json.dumps(number)}: {json.dumps(names[number])}" for number in sorted(names))
+    text, path = f"{{\n{lines}\n}}\n", course.setup_names()
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write(path, text)
+        write_atomically(path, text)

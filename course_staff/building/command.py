@@ -1,32 +1,31 @@
-"""The command `build`. Everything heavy is imported when a command runs."""
+"""The command `build`. Everything heavy is imported when it runs."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import Any
+from collections.abc import Sequence
+
+from course_lib.command.parser import Parser, refuse
 
 
-def add_build(subparsers: Any) -> None:
-    """Add `build [--check] [--execute] [NAMES...]`; sets `func`, which returns an exit code."""
-    parser = subparsers.add_parser("build", help="build the notebooks from notebooks/source")
+def main(argv: Sequence[str] | None = None, program: str = "course_staff") -> int:
+    """`build [--check] [--execute] [NAMES...]`, a command of `program`; returns the exit code."""
+    parser = Parser(prog=f"{program} build")
     parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks, such as 05 or 05_ddpm (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is out of step")
     parser.add_argument("--execute", action="store_true", help="run the solutions and keep their outputs")
-    parser.set_defaults(func=_build)
+    arguments = parser.parse_args(argv)
 
-
-def _build(arguments: argparse.Namespace) -> int:
     from ..course import Course
     from .build import build, check
 
     course = Course()
     if arguments.check and arguments.execute:
-        return _refuse("--check writes nothing, so it cannot go with --execute")
+        return refuse(program, "--check writes nothing, so it cannot go with --execute")
     try:
         names = course.select(arguments.names)
     except ValueError as error:
-        return _refuse(str(error))
+        return refuse(program, str(error))
     found = check(course, names) if arguments.check else build(course, names, arguments.execute)
     for line in found:
         print(line, file=sys.stderr)
@@ -35,6 +34,5 @@ def _build(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _refuse(message: str) -> int:
-    print(f"course_lib: {message}", file=sys.stderr)
-    return 2
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,24 +2,17 @@
 
 Both are made from the setting `[tool.course]` of pyproject.toml: whose repository this is, and the tag to install from.
 They are put on when a notebook is written, and taken off before it is compared or carried over: sources and grading
-know nothing of them. `python -m course_staff.release.fork` changes the setting and everything made from it.
+know nothing of them. `python -m course_staff fork` changes the setting and everything made from it.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from base64 import b64encode
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-Json = dict[str, Any]
+from ..course import Launch
+from .source import Json
 
 BADGES, INSTALL = "launch-badges", "launch-install"  # ids of the two cells
-REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
-RELEASE = re.compile(r"v\d+(\.\d+)*([a-z]+\d*)?")
 COLOURS = {"Open in Binder": "#b4530a", "Open in Colab": "#3b5b92"}  # white text on them has a contrast above 4.5
 SHUT_DOWN = (
     "*Memory is for one notebook at a time: before you run this one, shut down the kernel of the one before it "
@@ -34,51 +27,7 @@ if find_spec("course_lib") is None and find_spec("torch") is not None:
 """
 
 
-@dataclass(frozen=True)
-class Launch:
-    """`repository` is owner/name on GitHub, `release` a tag of it. ValueError for anything else."""
-
-    repository: str
-    release: str
-
-    def __post_init__(self) -> None:
-        if not REPOSITORY.fullmatch(self.repository) or self.repository.endswith((".git", "/.", "/..")):
-            raise ValueError(f"expected a repository as owner/name, got {self.repository!r}")
-        if not RELEASE.fullmatch(self.release):
-            raise ValueError(f"expected a release tag such as v0.1.0 (a branch moves), got {self.release!r}")
-
-    @property
-    def url(self) -> str:
-        return f"https://github.com/{self.repository}"
-
-    @property
-    def archive(self) -> str:
-        """The tag's files, as pip installs them: no git needed, and smaller than a clone."""
-        return f"{self.url}/archive/refs/tags/{self.release}.tar.gz"
-
-    def binder(self, path: str) -> str:
-        """Opens `path` of the repository in JupyterLab on mybinder.org."""
-        where = quote(f"lab/tree/{path}", safe="")
-        return f"https://mybinder.org/v2/gh/{self.repository}/{self.release}?urlpath={where}"
-
-    def colab(self, path: str) -> str:
-        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.release}/{path}"
-
-
-def read_launch(pyproject: Path) -> Launch | None:
-    """The setting in this file; None where there is no file or no such setting. ValueError where it is malformed."""
-    try:
-        setting = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("course")
-    except FileNotFoundError:
-        return None
-    if setting is None:
-        return None
-    if set(setting) != {"repository", "release"}:
-        raise ValueError(f"{pyproject.name}: [tool.course] has {sorted(setting)}, expected repository and release")
-    return Launch(**setting)
-
-
-def stamped(notebook: Json, launch: Launch | None, name: str, solved: bool) -> Json:
+def with_launch_cells(notebook: Json, launch: Launch | None, name: str, solved: bool) -> Json:
     """The notebook with its two first cells: badges, and the cell that gets the course where it is missing."""
     if launch is None:
         return notebook
@@ -115,7 +64,7 @@ def stamped(notebook: Json, launch: Launch | None, name: str, solved: bool) -> J
     return {**notebook, "cells": [*top, *notebook["cells"]]}
 
 
-def unstamped(notebook: Json) -> Json:
+def without_launch_cells(notebook: Json) -> Json:
     """The notebook without these cells; as it is where it has none."""
     return {**notebook, "cells": [cell for cell in notebook["cells"] if cell.get("id") not in (BADGES, INSTALL)]}
 

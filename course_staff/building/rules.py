@@ -18,7 +18,7 @@ TAG = re.compile(r"\\tag\{([^}]+)\}")
 
 def problems(source: Source, package: str) -> list[str]:
     """One line for each rule that `source` breaks; empty where the notebook can be built."""
-    found = [*_setup(source), *_exercises(source), *_registered(source, package), *_headings(source, package)]
+    found = [*_setup(source), *_exercises(source), *_registry(source, package), *_headings(source, package)]
     if not found:
         found = [*_names(source), *_leaks(source), *_equations(source)]
     return [f"{source.name}: {line}" for line in [*found, *_images(source)]]
@@ -99,7 +99,7 @@ def _exercise(cell: Cell, following: Cell | None) -> Iterator[str]:
         yield f"{following.label()} is {following.source.strip()[:60]!r}; expected {call!r}"
 
 
-def _registered(source: Source, package: str) -> Iterator[str]:
+def _registry(source: Source, package: str) -> Iterator[str]:
     here = set(source.exercises())
     there = {exercise.id for exercise in of_notebook(source.number, package)}
     for id in sorted(here - there):
@@ -131,7 +131,7 @@ def _names(source: Source) -> Iterator[str]:
             continue
         if function.name in allowed:
             yield f"{cell.label()}: `{function.name}` is also a name of the setup cell; choose another"
-        for name in outside(_loaded(cell), {*allowed, function.name}):
+        for name in outside(_loaded_names(cell), {*allowed, function.name}):
             yield f"{cell.label()} uses `{name}`, which the setup cell does not define"
 
 
@@ -140,11 +140,11 @@ def _leaks(source: Source) -> Iterator[str]:
     students = {function.name for cell in source.exercises().values() if (function := function_of(cell))}
     for cell in source.cells:
         if cell.type == "code" and not cell.role:
-            for name in sorted(_loaded(cell) & students):
+            for name in sorted(_loaded_names(cell) & students):
                 yield f"{cell.label()} uses the student's `{name}`; use the library's function"
 
 
-def _loaded(cell: Cell) -> set[str]:
+def _loaded_names(cell: Cell) -> set[str]:
     """Names a cell looks up outside itself, nested functions included."""
     code: CodeType = compile(cell.python, "cell", "exec")
     return global_names(code)

@@ -7,7 +7,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+Json = dict[str, Any]  # a notebook, or a part of one
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 
@@ -100,11 +102,6 @@ def stub(source: str) -> str:
     begin, end = marked.index(BEGIN), marked.index(END)
     indent = lines[begin][: len(lines[begin]) - len(lines[begin].lstrip())]
     return "\n".join([*lines[:begin], f"{indent}raise NotImplementedError", *lines[end + 1 :]])
-
-
-def solution(source: str) -> str:
-    """The exercise cell of the solution notebook: the markers stay, so that a reader sees what was asked for."""
-    return source
 
 
 def function_of(cell: Cell) -> ast.FunctionDef | None:

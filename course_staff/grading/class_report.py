@@ -10,7 +10,6 @@ from pathlib import Path
 
 from course_lib.files import write_atomically
 
-from ..building.build import write
 from ..printable import printable
 from .grade import Grade, Row
 
@@ -21,9 +20,9 @@ COLOURS = {"full points": "#0072B2", "wrong": "#E69F00", "not attempted": "#BBBB
 
 def save_class_report(grades: Sequence[Grade], out: Path) -> list[Path]:
     """Write `class.txt`, `points.png` and `seconds.csv` under `out`; their paths."""
-    write(out / "class.txt", class_report(grades))
+    write_atomically(out / "class.txt", class_report(grades))
     times = "".join(f"{grade.seconds:.2f},{printable(grade.submission)}\n" for grade in grades)
-    write(out / "seconds.csv", f"seconds,submission\n{times}")
+    write_atomically(out / "seconds.csv", f"seconds,submission\n{times}")
     write_atomically(out / "points.png", plot(grades))
     return [out / name for name in ("class.txt", "points.png", "seconds.csv")]
 

@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..building.command import _refuse
+from course_lib.command.parser import Parser, refuse
 
 if TYPE_CHECKING:
-    from .grade import Grade, Settings
-    from .records import Records
+    from ..course import Course
+    from .grade import Grade, GradingSettings
+    from .records import GradeRecords
     from .sandbox.box import Box
 
 UNBOXED = (
@@ -22,9 +24,9 @@ UNBOXED = (
 )
 
 
-def add_grade(subparsers: Any) -> None:
-    """Add `grade SUBMISSION... --out DIR [options]`; sets `func`, which returns an exit code."""
-    parser = subparsers.add_parser("grade", help="grade submitted notebooks")
+def main(argv: Sequence[str] | None = None, program: str = "course_staff") -> int:
+    """`grade SUBMISSION... --out DIR [options]`, a command of `program`; returns the exit code."""
+    parser = Parser(prog=f"{program} grade")
     parser.add_argument("submissions", nargs="+", metavar="SUBMISSION.ipynb")
     parser.add_argument("--out", required=True, metavar="DIR", help="where grades and feedback are written")
     parser.add_argument("--format", choices=("table", "json", "csv", "gradescope"), default="table")
@@ -35,23 +37,23 @@ def add_grade(subparsers: Any) -> None:
     )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for one cell (default: 60)")
     parser.add_argument("--no-sandbox", action="store_true", help="run submitted code with your own rights")
-    parser.set_defaults(func=_grade)
+    parser.set_defaults(program=program)
+    return grade_submissions(parser.parse_args(argv))
 
 
-def _grade(arguments: argparse.Namespace) -> int:
-    from importlib import import_module
-
+def grade_submissions(arguments: argparse.Namespace) -> int:
+    """Grade as the command line says; returns the exit code."""
     for needed in ("jupytext", "nbval", "psutil", "pytest"):  # said at once, not after the first submission
         import_module(needed)
 
     out, paths = Path(arguments.out), list(dict.fromkeys(Path(text) for text in arguments.submissions))
     wrong = _wrong(arguments, out, paths)
     if wrong:
-        return _refuse(wrong)
+        return refuse(arguments.program, wrong)
 
     from ..course import Course
-    from .grade import Settings, read_seed
-    from .records import Records, keep_seed
+    from .grade import GradingSettings, read_seed
+    from .records import GradeRecords, keep_seed
 
     own = out / "seed.txt"
     seed_file = arguments.seed_file or (own if arguments.resume and own.exists() else None)
@@ -60,20 +62,20 @@ def _grade(arguments: argparse.Namespace) -> int:
         seed = read_seed(Path(seed_file) if seed_file else None)
         box = None if arguments.no_sandbox else _box(course)
     except ValueError as error:
-        return _refuse(str(error))
+        return refuse(arguments.program, str(error))
     if arguments.no_sandbox:
         print(UNBOXED, file=sys.stderr)
-    settings = Settings(course, seed, box, arguments.timeout)
+    settings = GradingSettings(course, seed, box, arguments.timeout)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # grades are nobody else's business
         if not seed_file:
             keep_seed(out, seed)
-        return _run(paths, out, settings, Records(out, settings), arguments)
+        return _run(paths, out, settings, GradeRecords(out, settings), arguments)
     except KeyboardInterrupt:
-        print("\ncourse_lib: interrupted; the same command with --resume goes on", file=sys.stderr)
+        print(f"\n{arguments.program}: interrupted; the same command with --resume goes on", file=sys.stderr)
         return 130
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"course_lib: grading failed: {error}", file=sys.stderr)
+        print(f"{arguments.program}: grading failed: {error}", file=sys.stderr)
         return 1
 
 
@@ -103,7 +105,7 @@ def _notebooks_in(paths: Sequence[Path]) -> str:
     return f"expected notebooks, such as {folder}/*/*.ipynb" if folder else ""
 
 
-def _box(course: Any) -> Box:
+def _box(course: Course) -> Box:
     from .sandbox.box import NoBox, find_box
     from .sandbox.stage import packages
 
@@ -113,14 +115,16 @@ def _box(course: Any) -> Box:
         raise ValueError(f"{error}; --no-sandbox grades without, with your own rights") from error
 
 
-def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records, arguments: argparse.Namespace) -> int:
+def _run(
+    paths: Sequence[Path], out: Path, settings: GradingSettings, records: GradeRecords, arguments: argparse.Namespace
+) -> int:
     from .class_report import class_report, save_class_report
-    from .reports import save, table
+    from .reports import save, text_table
 
-    grades = list(_graded(paths, settings, records, arguments))
+    grades = list(_grade_and_record(paths, settings, records, arguments))
     written = save(grades, out, arguments.format)
     also = save_class_report(grades, out)
-    print(table(grades), end="")
+    print(text_table(grades), end="")
     print(f"\n{class_report(grades)}")
     seconds = sorted(grade.seconds for grade in grades)
     print(f"seconds a submission: {sum(seconds) / len(seconds):.1f} in the mean, {seconds[-1]:.1f} at most")
@@ -130,10 +134,13 @@ def _run(paths: Sequence[Path], out: Path, settings: Settings, records: Records,
     failed = sum(grade.failed for grade in grades)
     if failed:
         again = "mend that, then the same command with --resume grades what is missing"
-        print(f"course_lib: {failed} of {len(grades)} not graded because the grader failed: {again}", file=sys.stderr)
+        print(
+            f"{arguments.program}: {failed} of {len(grades)} not graded because the grader failed: {again}",
+            file=sys.stderr,
+        )
         return 1
     wrong = "" if any(grade.rows for grade in grades) else _notebooks_in(paths)
-    return _refuse(wrong) if wrong else 0
+    return refuse(arguments.program, wrong) if wrong else 0
 
 
 def _where(grades: Sequence[Grade], out: Path) -> str:
@@ -146,8 +153,8 @@ def _where(grades: Sequence[Grade], out: Path) -> str:
     return f"feedback: {first}{more}"
 
 
-def _graded(
-    paths: Sequence[Path], settings: Settings, records: Records, arguments: argparse.Namespace
+def _grade_and_record(
+    paths: Sequence[Path], settings: GradingSettings, records: GradeRecords, arguments: argparse.Namespace
 ) -> Iterator[Grade]:
     """All grades, in the order of `paths`; each is recorded as soon as it is there."""
     from tqdm import tqdm
@@ -164,3 +171,7 @@ def _graded(
             known[grade.submission] = grade
             bar.update()
     yield from (grade for grade in known.values() if grade is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

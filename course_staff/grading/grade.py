@@ -64,7 +64,7 @@ class Grade:
 
 
 @dataclass(frozen=True)
-class Settings:
+class GradingSettings:
     """What is the same for all submissions of a run. Without a `box`, submitted code runs with the teacher's rights."""
 
     course: Course
@@ -75,12 +75,12 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-def grade(path: Path, settings: Settings) -> Grade:
+def grade(path: Path, settings: GradingSettings) -> Grade:
     """The grade of one submission. Never raises for what is in the file."""
     return next(grade_all([path], settings))
 
 
-def grade_all(paths: Sequence[Path], settings: Settings, jobs: int = 1) -> Iterator[Grade]:
+def grade_all(paths: Sequence[Path], settings: GradingSettings, jobs: int = 1) -> Iterator[Grade]:
     """Grades, each as soon as it is there, of which `jobs` are worked on at a time."""
     with run_folder(settings) as folder, ThreadPoolExecutor(jobs) as pool:
         graders = [Grader(settings, folder) for _ in range(min(jobs, len(paths)))]
@@ -108,7 +108,7 @@ def _grade_by_one_of(idle: SimpleQueue[Grader], path: Path) -> Grade:
 
 
 @contextmanager
-def run_folder(settings: Settings) -> Iterator[Path]:
+def run_folder(settings: GradingSettings) -> Iterator[Path]:
     """A folder for everything temporary, with the staged course; other users see nothing else of it."""
     folder = Path(tempfile.mkdtemp(prefix="course-grade-"))
     try:
@@ -127,7 +127,7 @@ def run_folder(settings: Settings) -> Iterator[Path]:
 class Grader:
     """A grading process (`course_staff.grading.grader`), which outlives what submissions do to its children."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: GradingSettings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
         self.process: subprocess.Popen[bytes] | None = None
         self.closing = False

@@ -33,9 +33,9 @@ from course_checks.registry import notebooks, of_notebook
 from ..building.assemble import Json, dump
 from ..building.source import Source, read_source
 from ..course import Course
-from .notebook import grading_notebook, imported
+from .notebook import grading_notebook, imported_modules
 from .sandbox.box import Box, Limits
-from .sandbox.nbval_plugin import House, run_notebook, tell
+from .sandbox.nbval_plugin import KernelPool, run_notebook, tell
 from .sandbox.orphans import adopt, die_with_parent, end_all
 from .submission import (
     Found,
@@ -154,21 +154,20 @@ def _run(
     adopt()
     box = Box(**settings["box"]) if settings["box"] else None
     limits = Limits(**settings["limits"])
-    house = House(
-        stage=Path(settings["stage"]), box=box, modules=imported(source), limits=limits, cell=settings["timeout"]
-    )
+    stage, modules = Path(settings["stage"]), imported_modules(source)
+    pool = KernelPool(stage=stage, box=box, modules=modules, limits=limits, cell=settings["timeout"])
     job = {"package": course.package, "seed": settings["seed"], "nonces": nonces, "timeout": settings["timeout"]}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         grading = Path(folder) / "grading.ipynb"
         grading.write_text(dump(notebook), encoding="utf-8")
         try:
-            house.warm_up()
-            run_notebook(grading, channel, job | {"house": house})
-            if house.failure:
-                tell(channel, {"failed": house.failure})
+            pool.warm_up()
+            run_notebook(grading, channel, job | {"pool": pool})
+            if pool.failure:
+                tell(channel, {"failed": pool.failure})
         finally:
-            house.close()
+            pool.close()
             with contextlib.suppress(OSError):
                 os.chdir("/")
 

@@ -29,7 +29,7 @@ def grading_notebook(
     """Setup, the student's cell, and a grading cell with the inputs, for each exercise whose solution was `found`.
 
     The setup cell runs again before each exercise, so that no student's cell changes the names of the next. Expected
-    values, mutants and the seed are not in it.
+    values, wrong answers and the seed are not in it.
     """
     cells: list[Json] = []
     for id, cell in source.exercises().items():
@@ -45,7 +45,7 @@ def grading_notebook(
     return {"cells": cells, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
 
 
-def imported(source: Source) -> list[str]:
+def imported_modules(source: Source) -> list[str]:
     """Modules that the setup cell imports, or may: of `from a import b` it is not known whether b is one."""
     names = ["course_checks.in_kernel"]
     for node in ast.walk(ast.parse(source.setup.python)):

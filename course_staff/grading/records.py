@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from course_checks.registry import folder_of
 from course_lib.files import write_atomically
 
 from ..course import ROOT
-from .grade import Grade, Row, Settings, identity
+from .grade import Grade, GradingSettings, Row, identity
 from .submission import LARGEST
 
 
-class Records:
+class GradeRecords:
     """The folder `out/records`. A record counts for the same file, the same seed and the same exercises only."""
 
-    def __init__(self, out: Path, settings: Settings) -> None:
+    def __init__(self, out: Path, settings: GradingSettings) -> None:
         self.folder = out / "records"
         self.run = _digest(settings.seed, f"{settings.timeout:g}", _digest_of_exercises(settings))
 
@@ -38,7 +38,7 @@ class Records:
         if grade.failed:
             return
         record = asdict(grade) | {"run": self.run, "content": content}
-        write_atomically(self._file(path), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        write_atomically(self._file(path), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
     def _file(self, path: Path) -> Path:
         return self.folder / f"{hashlib.sha256(os.fsencode(identity(path))).hexdigest()[:32]}.json"
@@ -70,11 +70,12 @@ def keep_seed(out: Path, seed: str) -> Path:
     return path
 
 
-def _digest_of_exercises(settings: Settings) -> str:
-    sources: Sequence[Path] = sorted(
-        [*(settings.course.folder / "source").glob("*.py"), *(ROOT / "course_lib" / "exercises").glob("*.py")]
-    )
-    return _digest(*(path.name + hashlib.sha256(path.read_bytes()).hexdigest() for path in sources))
+def _digest_of_exercises(settings: GradingSettings) -> str:
+    """A digest of what grades depend on: the notebooks' sources, `course_checks`, and the course's own exercises."""
+    course = settings.course
+    folders = {course.folder / "source", ROOT / "course_checks", folder_of(course.package)}
+    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
+    return _digest(*(name + hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files)))
 
 
 def _digest(*texts: str) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..building.build import write
+from course_lib.files import write_atomically
+
 from ..printable import for_spreadsheet, printable
 from .grade import Grade
 
@@ -23,22 +24,22 @@ def save(grades: Sequence[Grade], out: Path, format: str) -> list[Path]:
     """Write the grades in `format`, and feedback for each, under `out`, every file atomically; the grades' paths."""
     names = file_names([grade.submission for grade in grades])
     for grade in grades:
-        write(out / feedback_path(names[grade.submission]), feedback(grade))
+        write_atomically(out / feedback_path(names[grade.submission]), feedback_page(grade))
     if format == "gradescope":
         paths = [out / "gradescope" / names[grade.submission] / "results.json" for grade in grades]
         for path, grade in zip(paths, grades, strict=True):
             if grade.failed:  # a score of 0 would be taken for the submission's
                 path.unlink(missing_ok=True)
             else:
-                write(path, json.dumps(gradescope(grade), indent=1) + "\n")
+                write_atomically(path, json.dumps(gradescope(grade), indent=1) + "\n")
         return [path for path, grade in zip(paths, grades, strict=True) if not grade.failed]
-    maker, ending = {"table": (table, "txt"), "json": (as_json, "json"), "csv": (as_csv, "csv")}[format]
+    maker, ending = {"table": (text_table, "txt"), "json": (as_json, "json"), "csv": (as_csv, "csv")}[format]
     path = out / f"grades.{ending}"
-    write(path, maker(grades))
+    write_atomically(path, maker(grades))
     return [path]
 
 
-def table(grades: Sequence[Grade]) -> str:
+def text_table(grades: Sequence[Grade]) -> str:
     """A line for each submission: points of each exercise, the total, where its feedback is, and remarks."""
     columns, names = _columns(grades), file_names([grade.submission for grade in grades])
     rows = [["submission", *columns, "total", "feedback", "remarks"]]
@@ -97,7 +98,7 @@ def gradescope(grade: Grade) -> dict[str, Any]:
     return {"score": grade.points, "output": grade.reason or "See each exercise.", "tests": tests}
 
 
-def feedback(grade: Grade) -> str:
+def feedback_page(grade: Grade) -> str:
     """What a student gets to read: points, and a sentence for each exercise."""
     if grade.reason:
         return f"{printable(grade.submission)}\n\nNot graded: {grade.reason}.\n"
@@ -143,7 +144,7 @@ def file_names(submissions: Sequence[str]) -> dict[str, str]:
         plain &= not any(stem.endswith((".txt", "results.json")) for stem in stems)  # a folder where a file is to be
         if plain and max(map(len, found)) < 60 and taken[joined.casefold()] == 1:
             names[name] = joined.removesuffix(".ipynb")
-        else:
+        else:  # 55 characters fit the 255 bytes of a file name, with what is put around them while it is written
             digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-            names[name] = "/".join([digest, *(part[:60] for part in found)]).removesuffix(".ipynb")
+            names[name] = "/".join([digest, *(part[:55] for part in found)]).removesuffix(".ipynb")
     return names

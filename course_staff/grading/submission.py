@@ -137,11 +137,11 @@ def find_solutions(submission: Submission, source: Source) -> dict[str, Found]:
 
 
 def _defines(text: str, name: str) -> bool:
-    return name in _defined(text)
+    return name in _defined_functions(text)
 
 
 @cache
-def _defined(text: str) -> frozenset[str]:
+def _defined_functions(text: str) -> frozenset[str]:
     """Functions that a cell defines; a cell may be large, and is asked about for each exercise."""
     try:
         return frozenset(node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))

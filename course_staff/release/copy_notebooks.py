@@ -2,7 +2,7 @@
 
 A record beside the copies (`.copied.json`: notebook name -> SHA-256 of the release last handed out) tells a notebook
 that the learner has changed from one that the course has changed. A newer release is put beside the old copy as
-`NAME.new.ipynb` (`NAME.new2.ipynb` if that is taken), never over it. Standard library only, so that it starts at once.
+`NAME.new.ipynb` (`NAME.new2.ipynb` if that is taken), never over it. Nothing heavy is imported: it starts at once.
 """
 
 import argparse
@@ -11,6 +11,8 @@ import json
 import os
 import sys
 from pathlib import Path
+
+from course_lib.files import write_atomically
 
 RECORD = ".copied.json"
 
@@ -39,7 +41,7 @@ def copy_notebooks(source: Path, target: Path) -> list[str]:
             said.append(f"{copy} is kept; the course has a newer version, now beside it as {beside.name}")
         if record.get(notebook.name) != digest:
             record[notebook.name] = digest
-            _write_record(target / RECORD, record)
+            write_atomically(target / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
     return said
 
 
@@ -74,14 +76,8 @@ def _read_record(path: Path) -> dict[str, str]:
     return record if isinstance(record, dict) else {}
 
 
-def _write_record(path: Path, record: dict[str, str]) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m course_staff.release.copy_notebooks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="course_staff copy-notebooks", description=__doc__)
     parser.add_argument("--source", type=Path, default=Path("notebooks"), help="folder of the course's notebooks")
     parser.add_argument("--target", type=Path, default=Path("my"), help="folder to work in")
     options = parser.parse_args(arguments)

@@ -1,7 +1,8 @@
-"""Train the feature network behind the Fréchet distance: `python -m course_staff.release.features`."""
+"""Train the feature network behind the Fréchet distance: `python -m course_staff features`."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_lib.files import write_atomically
 from course_lib.data import digits
+from course_lib.files import write_atomically
 from course_lib.metrics import FeatureNet
 
 ASSETS = Path(__file__).parents[2] / "course_lib" / "assets"
 
 
-def moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def move_a_little(images: Tensor, generator: torch.Generator) -> Tensor:
     """`images` turned, sheared, resized and shifted a little, each in its own way; (N, 1, 28, 28)."""
     grid = torch.eye(2, 3).expand(len(images), 2, 3) + 0.1 * torch.randn(len(images), 2, 3, generator=generator)
     return (
@@ -26,7 +27,8 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     )
 
 
-def main(steps: int = 3000, batch: int = 128, seed: int = 0) -> None:
+def train_features(steps: int = 3000, batch: int = 128, seed: int = 0) -> None:
+    """Train the network and write its weights and its record into the assets."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     train, held_back = digits("train"), digits("held_back")
@@ -35,7 +37,7 @@ def main(steps: int = 3000, batch: int = 128, seed: int = 0) -> None:
     decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in tqdm(range(steps), desc="feature network"):
         chosen = torch.randint(len(train), (batch,), generator=generator)
-        logits = network(moved(train.images[chosen], generator))
+        logits = network(move_a_little(train.images[chosen], generator))
         F.cross_entropy(logits, train.labels[chosen], label_smoothing=0.05).backward()
         optimizer.step()
         decay.step()
@@ -56,9 +58,15 @@ def main(steps: int = 3000, batch: int = 128, seed: int = 0) -> None:
     }
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     write_atomically(ASSETS / "features.safetensors", save(weights))
-    write_atomically(ASSETS / "features.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(ASSETS / "features.json", json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 
 
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="course_staff features", description=__doc__).parse_args(arguments)
+    train_features()
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

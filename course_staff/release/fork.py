@@ -1,4 +1,4 @@
-"""Makes the course yours: `make fork REPO=me/mine`, or `python -m course_staff.release.fork me/mine [--release v0.2.0]`.
+"""Makes the course yours: `make fork REPO=me/mine`, or `python -m course_staff fork me/mine [--release v0.2.0]`.
 
 Every link to the course's own repository, every badge and the cell that installs the course are made from the setting
 `[tool.course]` of pyproject.toml. This changes the setting and all of them, in every text file of the course. Nothing
@@ -13,8 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..building.launch import Launch, badge_files, read_launch
-from ..files import write
+from course_lib.files import write_atomically
+
+from ..building.launch import badge_files
+from ..course import Launch, read_launch, require_launch
 
 TEXT = {".cff", ".cfg", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
 PLACES = ("github.com", "raw.githubusercontent.com", "mybinder.org/v2/gh", "colab.research.google.com/github")
@@ -24,9 +26,7 @@ LEFT_OUT = {".git", ".venv", ".venv-latest", "my", "runs", "grades", "build", "d
 def fork(folder: Path, new: Launch) -> list[str]:
     """Change `folder` from its present setting to `new`; the changed files, relative. ValueError without a setting."""
     setting = folder / "pyproject.toml"
-    old = read_launch(setting)
-    if old is None:
-        raise ValueError(f"{setting} has no [tool.course] with repository and release")
+    old = require_launch(setting)
     changed = {}
     for path in text_files(folder):
         before = path.read_bytes().decode("utf-8", "surrogateescape")
@@ -41,7 +41,7 @@ def fork(folder: Path, new: Launch) -> list[str]:
     for name, svg in badge_files().items():
         picture = folder / "docs" / "images" / name
         if not picture.exists() or picture.read_text(encoding="utf-8") != svg:
-            write(picture, svg)
+            write_atomically(picture, svg)
             changed[picture] = svg
     return sorted(path.relative_to(folder).as_posix() for path in changed)
 
@@ -75,7 +75,7 @@ def set_setting(text: str, new: Launch) -> str:
 def write_as_it_was(path: Path, text: str) -> None:
     """Write atomically, with the permissions the file had."""
     mode = path.stat().st_mode
-    write(path, text)
+    write_atomically(path, text)
     path.chmod(mode)
 
 
@@ -93,9 +93,7 @@ def text_files(folder: Path) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m course_staff.release.fork", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="course_staff fork", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("repository", help="owner/name of your repository on GitHub")
     parser.add_argument("--release", help="the tag to install from (default: as it is)")
     parser.add_argument("--folder", type=Path, default=Path("."), help="the course (default: here)")

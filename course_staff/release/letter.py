@@ -1,6 +1,6 @@
 """Draws the letter T of the demos, 64 x 64, and writes it to `course_lib/assets/letter_t.png`.
 
-    python -m course_staff.release.letter
+    python -m course_staff letter
 
 No font is asked: the letter is a union of rectangles, bar, stem and serifs, in units of pixels. Each pixel's grey is
 the share of it that the letter covers, found by counting 16 x 16 points inside it. White on black, like the digits.
@@ -9,10 +9,13 @@ the share of it that the letter covers, found by counting 16 x 16 points inside 
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from course_lib.files import write_atomically
 
 SIZE = 64
 FINE = 16
@@ -38,10 +41,12 @@ def letter_t() -> np.ndarray:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m course_staff.release.letter", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="course_staff letter", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ASSET, help="where to write the PNG")
     options = parser.parse_args(arguments)
-    Image.fromarray(letter_t()).save(options.out, optimize=True)
+    buffer = io.BytesIO()
+    Image.fromarray(letter_t()).save(buffer, format="png", optimize=True)
+    write_atomically(options.out, buffer.getvalue())
     print(f"wrote {options.out}")
     return 0
 

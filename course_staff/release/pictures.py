@@ -1,7 +1,7 @@
 """Makes the pictures of the README and of notebook 00.
 
-python -m course_staff.release.pictures map                      # docs/images/course_map.png, and notebook 00's asset
-python -m course_staff.release.pictures strip [--model digits]   # docs/images/noise_to_digit.png
+python -m course_staff pictures map                      # course_lib/assets/course_map.png, for notebook 00
+python -m course_staff pictures strip [--model digits]   # docs/images/noise_to_digit.png
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from course_lib import plotting
 from course_lib.checkpoint import load_model
 from course_lib.data import binarise, digits, toys
+from course_lib.files import write_atomically
 from course_lib.gaussian import per_sample
 from course_lib.oracle import mixture_denoiser
 from course_lib.plotting.picture import STYLE
@@ -115,10 +116,10 @@ def _generator() -> torch.Generator:
 
 
 def _grey(axes: Axes, image: Tensor) -> None:
-    axes.imshow(plotting.to_unit(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(plotting.as_pixels(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
-def _flipped(axes: Axes) -> None:
+def _flips(axes: Axes) -> None:
     """A binarised digit of which 200 pixels have been set to black or white."""
     image = binarise(digits().of(7)[:1]).flatten()
     hit = torch.randperm(784, generator=_generator())[:200]
@@ -137,7 +138,7 @@ def _ellipse(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
-def _fading(axes: Axes) -> None:
+def _fade(axes: Axes) -> None:
     """The letter T with more and more noise from left to right."""
     clean = toys.letter_t()[0, 0]
     level = Cosine()(torch.linspace(0.0, 0.9, 64))
@@ -154,7 +155,7 @@ def _two_laws(axes: Axes) -> None:
     axes.set(ylim=(0, 0.75))
 
 
-def _emerging(axes: Axes) -> None:
+def _emergence(axes: Axes) -> None:
     """A digit with less and less noise from left to right."""
     clean = digits().of(3)[4, 0]
     level = Cosine()(torch.linspace(1.0, 0.0, 28))
@@ -172,7 +173,7 @@ def _flow(axes: Axes) -> None:
         axes.plot(1 - times, track, color=BLUE, lw=0.9)
 
 
-DRAWINGS = (_flipped, _ellipse, _fading, _two_laws, _emerging, _flow)
+DRAWINGS = (_flips, _ellipse, _fade, _two_laws, _emergence, _flow)
 
 
 # ------------------------------------------------------------------------------------------- from noise to digits
@@ -187,11 +188,11 @@ def noise_to_digit(model: str, rows: int = 3, columns: int = 10, steps: int = 45
     walk = [state.x for state in sample(trained.denoiser(), trained.schedule, times, start, ddim, generator)]
     shown = torch.stack([walk[round(i)] for i in torch.linspace(0, steps, columns).tolist()], dim=1).flatten(0, 1)
     alt = f"{rows} rows of {columns} images: pure noise on the left turns, step by step, into handwritten digits"
-    return plotting.image_grid(plotting.to_unit(shown), alt=alt, ncols=columns, cell=0.9)
+    return plotting.image_grid(plotting.as_pixels(shown), alt=alt, ncols=columns, cell=0.9)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m course_staff.release.pictures", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="course_staff pictures", description=__doc__.split("\n")[0])
     parser.add_argument("picture", choices=("map", "strip"))
     parser.add_argument("--model", default="digits", help="the shipped model's name, or a folder made by train")
     parser.add_argument("--seed", type=int, default=5)
@@ -199,16 +200,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.picture == "map":
-            picture, targets = course_map(), [IMAGES / "course_map.png", ASSETS / "course_map.png"]
+            picture, target = course_map(), ASSETS / "course_map.png"
         else:
-            picture, targets = noise_to_digit(options.model, seed=options.seed), [IMAGES / "noise_to_digit.png"]
+            picture, target = noise_to_digit(options.model, seed=options.seed), IMAGES / "noise_to_digit.png"
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for target in [options.out] if options.out else targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(picture.png())
-        print(f"wrote {target}")
+    target = options.out or target
+    write_atomically(target, picture.png())
+    print(f"wrote {target}")
     return 0
 
 

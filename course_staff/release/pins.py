@@ -5,12 +5,15 @@ they depend on, so that a fresh machine gets exactly what was tested. The local 
 it names where a wheel came from, not what is in it.
 """
 
+import argparse
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from course_lib.files import write_atomically
 
 HEAD = "# Exact versions that were tested, with all that they depend on. Written by `make pins`.\n"
 
@@ -46,11 +49,17 @@ def write_pins(folder: Path) -> None:
     lab = closure("course_lib", frozenset({"lab"}))
     rest = closure("course_lib", frozenset({"lab", "staff", "test"})) - lab
     ordered = ["torch", *sorted(lab - {"torch"})]
-    (folder / "requirements.txt").write_text(HEAD + "\n".join(map(pin, ordered)) + "\n", encoding="utf-8")
+    write_atomically(folder / "requirements.txt", HEAD + "\n".join(map(pin, ordered)) + "\n")
     test = HEAD + "-r requirements.txt\n" + "\n".join(map(pin, sorted(rest))) + "\n"
-    (folder / "requirements-test.txt").write_text(test, encoding="utf-8")
+    write_atomically(folder / "requirements-test.txt", test)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="course_staff pins", description=(__doc__ or "").split("\n")[0]).parse_args(arguments)
+    write_pins(Path.cwd())
+    print("wrote requirements.txt and requirements-test.txt")
+    return 0
 
 
 if __name__ == "__main__":
-    write_pins(Path.cwd())
-    print("wrote requirements.txt and requirements-test.txt")
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Judge a finished run and ship its weights as the `digits` model: `python -m course_staff.release.ship runs/digits`."""
+"""Judge a finished run and ship its weights as the `digits` model: `python -m course_staff ship runs/digits`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from course_lib.checkpoint import Model, load_model, save_model
-from course_lib.generate import SAMPLER_STEPS, generate
 from course_lib.data import digits
+from course_lib.generate import SAMPLER_STEPS, generate
 from course_lib.metrics import class_balance, digit_features, frechet_distance, nearest_neighbours
 
 ASSETS = Path(__file__).parents[2] / "course_lib" / "assets"
@@ -51,17 +51,17 @@ def command_of(settings: dict[str, Any]) -> str:
     return " ".join(["python -m course_lib train", *words, "--out runs/digits"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="course_staff ship", description=__doc__)
     parser.add_argument("run", type=Path, help="a folder made by train")
     parser.add_argument("--judge-only", action="store_true", help="print the figures, ship nothing")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     model = load_model(arguments.run)
     samples = generate(model, 1000, "ddpm", SAMPLER_STEPS["ddpm"], seed=0)
     found = figures(samples) | {"sampler": f"ddpm, {SAMPLER_STEPS['ddpm']} steps, seed 0"}
     print(json.dumps(found, indent=2))
     if arguments.judge_only:
-        return
+        return 0
     record = {
         "command": command_of(model.record["settings"]),
         **model.record,
@@ -74,7 +74,8 @@ def main() -> None:
     (shipping / "record.json").replace(ASSETS / "digits.json")
     shutil.rmtree(shipping)
     print(f"shipped as {ASSETS / 'digits.safetensors'}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Builds the site, offline: `make site`. site_pages writes what Sphinx reads, site_check looks through what it made."""
+"""Builds the site, offline: `make site`. `pages` writes what Sphinx reads, `check` looks through what it made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sphinx(source: Path, out: Path) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, 1 where the site is not as it should be, 2 for a bad argument or setting."""
-    parser = argparse.ArgumentParser(prog="python -m course_staff.site.build", description="Build the site, offline.")
+    parser = argparse.ArgumentParser(prog="course_staff site", description="Build the site, offline.")
     default = ROOT / "build" / "site"
     parser.add_argument("--out", type=Path, default=default, help="folder to write (default: build/site)")
     out = parser.parse_args(arguments).out.resolve()

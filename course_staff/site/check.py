@@ -50,7 +50,7 @@ def problems(site: Path) -> list[str]:
                 found.add(f"{name} loads {address} from another host")
             elif not _target(path, address).is_file():
                 found.add(f"{name} loads {address}, which is not there")
-        found |= {f"{name}: {line}" for address in page.links if (line := _broken(path, address))}
+        found |= {f"{name}: {line}" for address in page.links if (line := _defect(path, address))}
     for path in sorted(site.rglob("*.css")):
         for match in STYLE_LOADS.finditer(path.read_text(encoding="utf-8")):
             if _elsewhere(match["address"]):
@@ -58,7 +58,7 @@ def problems(site: Path) -> list[str]:
     return sorted(found)
 
 
-def _broken(path: Path, address: str) -> str:
+def _defect(path: Path, address: str) -> str:
     """Why a link of the page at `path` is broken; empty where it is not. Other hosts are only looked at, not asked."""
     try:
         parts = urlsplit(address)

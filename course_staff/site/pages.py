@@ -1,7 +1,7 @@
 """What Sphinx reads: copies of the executed notebooks and of the documents, and lists made from them.
 
 The notebooks themselves are never touched. In the copies solutions and imports are folded, what needs a kernel stands
-still with a sentence that says so, and labels become links (see site_text).
+still with a sentence that says so, and labels become links (see text).
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import html
 import re
 import shutil
-import tomllib
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from course_lib.files import write_atomically
+
 from ..building.source import BEGIN, END, stub
-from ..course import ROOT, Course
+from ..course import ROOT, Course, Launch, require_launch
+from . import api
 from . import text as site_text
 from .text import Labels
 
@@ -24,42 +25,9 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 NEEDS_A_KERNEL = "This one needs a running notebook: its controls compute anew. Here it stands still, as it opens."
 # Documents that docs/site/index.md lists itself; any other of docs/ comes after them.
-LISTED = {"teaching", "performance", "authoring", "design", "api"}
+LISTED = {"teaching", "performance", "authoring", "design"}
 # The files of MathJax 3.2.2 that a page loads, out of the package that carries them.
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where the course is published: `repository` is "OWNER/REPO", `release` a tag; both from pyproject.toml."""
-
-    repository: str
-    release: str
-
-    @classmethod
-    def read(cls, root: Path = ROOT) -> Settings:
-        """ValueError where [tool.course] lacks one of the two or has it in another form."""
-        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("course", {})
-        repository, release = table.get("repository", ""), table.get("release", "")
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-            raise ValueError(f'[tool.course] repository = "{repository}" in pyproject.toml; expected "OWNER/REPO"')
-        if not re.fullmatch(r"v\d[\w.]*", release):
-            raise ValueError(f'[tool.course] release = "{release}" in pyproject.toml; expected a tag such as "v1.0"')
-        return cls(repository, release)
-
-    @property
-    def url(self) -> str:
-        return f"https://github.com/{self.repository}"
-
-    def file(self, path: str) -> str:
-        """Address of a file of the repository, at the release."""
-        return f"{self.url}/blob/{self.release}/{path}"
-
-    def binder(self, path: str) -> str:
-        return f"https://mybinder.org/v2/gh/{self.repository}/{self.release}?urlpath=lab/tree/{path}"
-
-    def colab(self, path: str) -> str:
-        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.release}/{path}"
 
 
 def prepare(target: Path, root: Path = ROOT) -> None:
@@ -68,7 +36,7 @@ def prepare(target: Path, root: Path = ROOT) -> None:
 
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "docs" / "site", target)
-    settings, course, labels = Settings.read(root), Course(root / "notebooks"), Labels()
+    launch, course, labels = require_launch(root / "pyproject.toml"), Course(root / "notebooks"), Labels()
     notebooks = {name: nbformat.read(course.solution(name), as_version=4) for name in course.names()}
     labels.notebooks = {name[:2]: name for name in notebooks}
     for name, notebook in notebooks.items():
@@ -76,18 +44,18 @@ def prepare(target: Path, root: Path = ROOT) -> None:
         heading = re.search(r"^# (.+)$", text, re.MULTILINE)
         labels.titles[name[:2]] = heading[1] if heading else name
         labels.read(text)
-    parts = _parts(notebooks, labels, settings, root)
-    (target / "notebooks").mkdir()
+    parts = _parts(notebooks, labels, launch, root) | {"api": api.write_pages(target)}
     for name, notebook in notebooks.items():
-        nbformat.write(for_site(notebook, labels, name[:2]), target / "notebooks" / f"{name}.ipynb")
+        text = nbformat.writes(for_site(notebook, labels, name[:2])) + "\n"
+        write_atomically(target / "notebooks" / f"{name}.ipynb", text)
     for page in target.glob("*.md"):
         text = site_text.for_site(page.read_text(encoding="utf-8"), labels)
-        page.write_text(site_text.fill(text, parts), encoding="utf-8")
-    _documents(target, root, settings)
+        write_atomically(page, site_text.fill(text, parts))
+    _documents(target, root, launch)
     _mathjax(target / "_static" / "mathjax")
 
 
-def _documents(target: Path, root: Path, settings: Settings) -> None:
+def _documents(target: Path, root: Path, launch: Launch) -> None:
     """docs/*.md, their pictures and the two pages of the root, at the places that their links to each other expect."""
     pages = [*root.glob("docs/*.md"), root / "CONTRIBUTING.md", root / "CHANGELOG.md"]
     shutil.copytree(root / "docs" / "images", target / "docs" / "images")
@@ -98,10 +66,10 @@ def _documents(target: Path, root: Path, settings: Settings) -> None:
             return (folder / path).resolve() in pages or not (folder / path).exists()  # Sphinx complains of the latter
 
         def address(path: str, folder: Path = folder) -> str:
-            return settings.file((folder / path).resolve().relative_to(root).as_posix())
+            return launch.file((folder / path).resolve().relative_to(root).as_posix())
 
         text = site_text.outside_links(page.read_text(encoding="utf-8"), known, address)
-        (target / page.relative_to(root)).write_text(text, encoding="utf-8")
+        write_atomically(target / page.relative_to(root), text)
 
 
 def _mathjax(target: Path) -> None:
@@ -132,15 +100,15 @@ def for_site(notebook: Any, labels: Labels, number: str) -> Any:
             continue
         if cell.cell_type != "code" or _installs(cell.source):
             continue
-        outputs = [_still(output, states) for output in cell.outputs]
+        outputs = [_freeze(output, states) for output in cell.outputs]
         metadata: dict[str, Any] = {}
         source = cell.source
         if any(tag.startswith("exercise-") for tag in tags):
             cells.append(nbformat.v4.new_code_cell(stub(source)))
             source = "\n".join(line for line in source.splitlines() if line.strip() not in (BEGIN, END))
-            metadata = _folded("a solution")
+            metadata = _fold("a solution")
         elif "setup" in tags:
-            metadata = _folded("the imports")
+            metadata = _fold("the imports")
         cells.append(nbformat.v4.new_code_cell(source, outputs=outputs, metadata=metadata))
     for position, cell in enumerate(cells):
         cell.id = f"cell-{position}"  # the copy's own, the same in every build
@@ -148,7 +116,7 @@ def for_site(notebook: Any, labels: Labels, number: str) -> Any:
     return nbformat.v4.new_notebook(cells=cells, metadata=kept)
 
 
-def _folded(what: str) -> dict[str, Any]:
+def _fold(what: str) -> dict[str, Any]:
     prompts = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
     return {"tags": ["hide-input"], "mystnb": prompts}
 
@@ -158,7 +126,7 @@ def _installs(source: str) -> bool:
     return "pip install" in source and "check(" not in source
 
 
-def _still(output: Any, states: dict[str, Any]) -> Any:
+def _freeze(output: Any, states: dict[str, Any]) -> Any:
     """An output that needs a kernel, as HTML that needs none; every other output as it is."""
     import nbformat
 
@@ -197,24 +165,24 @@ def _views(model: str, states: dict[str, Any]) -> Any:
 # ---------------------------------------------------------------- generated parts of pages
 
 
-def _parts(notebooks: dict[str, Any], labels: Labels, settings: Settings, root: Path) -> dict[str, str]:
+def _parts(notebooks: dict[str, Any], labels: Labels, launch: Launch, root: Path) -> dict[str, str]:
     first, start = next(iter(notebooks.items()))
     path = f"notebooks/{first}.ipynb"
     documents = sorted(page.stem for page in root.glob("docs/*.md"))
     return {
         "scrubber": f"```{{raw}} html\n{first_scrubber(start)}\n```",
         "notebooks": notebook_table(start, labels),
-        "symbols": _table(_markdown(start), "| formula | in code |"),
-        "rosetta": _table((root / "docs" / "design.md").read_text(encoding="utf-8"), "| here | Ho et al. 2020 |"),
+        "symbols": _table_from(_markdown(start), "| formula | in code |"),
+        "rosetta": _table_from((root / "docs" / "design.md").read_text(encoding="utf-8"), "| here | Ho et al. 2020 |"),
         "equations": equation_list(labels),
         "exercises": exercise_list(labels),
-        "binder": f"[Binder]({settings.binder(path)})",
-        "colab": f"[Colab]({settings.colab(path)})",
-        "clone": f"git clone {settings.url}",
-        "repository": f"[{settings.repository}]({settings.url})",
+        "binder": f"[Binder]({launch.binder(path)})",
+        "colab": f"[Colab]({launch.colab(path)})",
+        "clone": f"git clone {launch.url}",
+        "repository": f"[{launch.repository}]({launch.url})",
         "performance": "docs/performance" if "performance" in documents else "",
         "others": "\n".join(f"docs/{name}" for name in documents if name not in LISTED),
-        "folder": settings.repository.partition("/")[2],
+        "folder": launch.repository.partition("/")[2],
     }
 
 
@@ -264,7 +232,7 @@ def _markdown(notebook: Any) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
-def _table(text: str, head: str) -> str:
+def _table_from(text: str, head: str) -> str:
     """The Markdown table whose first line begins with `head`, without indentation. ValueError where it is not there."""
     lines = [line.strip() for line in text.splitlines()]
     starts = [i for i, line in enumerate(lines) if line.startswith(head)]

@@ -80,7 +80,7 @@ def link(text: str, labels: Labels, here: str = "") -> str:
             return f"[{match['notebook']}](/notebooks/{labels.notebooks[number]}.ipynb)"
         return match[0]
 
-    return _outside(KEPT, text, lambda part: REFERENCE.sub(replace, part))
+    return _change_outside(KEPT, text, lambda part: REFERENCE.sub(replace, part))
 
 
 def outside_links(text: str, known: Callable[[str], bool], address: Callable[[str], str]) -> str:
@@ -94,7 +94,7 @@ def outside_links(text: str, known: Callable[[str], bool], address: Callable[[st
 
     fences = re.compile(r"^(`{3,}).*?^\1$|`[^`\n]+`(?!\])", re.DOTALL | re.MULTILINE)
     links = re.compile(r"(?P<words>(?<!!)\[[^\]]*\])\((?P<target>[^)\s]+)\)")
-    return _outside(fences, text, lambda part: links.sub(replace, part))
+    return _change_outside(fences, text, lambda part: links.sub(replace, part))
 
 
 def fill(text: str, parts: Mapping[str, str]) -> str:
@@ -115,7 +115,7 @@ def _summary(text: str) -> str:
     return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", text)
 
 
-def _outside(pattern: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
+def _change_outside(pattern: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
     """`text` with `change` applied to what lies between the matches of `pattern`."""
     parts, end = [], 0
     for match in pattern.finditer(text):

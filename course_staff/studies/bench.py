@@ -28,20 +28,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from course_lib.files import write_atomically
 from course_lib.command.machine import elapsed, machine, matmul_peak, peak_memory
 from course_lib.data import digits, to_unit
+from course_lib.files import write_atomically
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.parametrization import Network, Parametrization, network_denoiser
 from course_lib.sampling import ddim, heun, last, sample
-from course_lib.schedule import Cosine, Linear, Truncated, karras_times
-from course_lib.schedule import NoiseLaw, uniform_in_time
+from course_lib.schedule import STANDARD, Linear, NoiseLaw, karras_times, uniform_in_time
 from course_lib.training import TrainConfig, train
 from course_lib.unet import PRESETS, UNet, channels_last, parameter_count
 
-from .diffusers_unet import USUAL, Theirs
+from .diffusers_unet import USUAL, DiffusersUNet
 
-SCHEDULE = Truncated(Cosine())
 REFERENCE = "diffusers"
 
 
@@ -58,7 +56,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """What is measured. `seconds` of training each; `samples` for each Fréchet distance, by Heun in `heun_steps`."""
 
     seconds: float = 180.0
@@ -96,7 +94,9 @@ def contenders(presets: tuple[str, ...], reference: bool) -> list[Contender]:
     if reference:
         usual = TrainConfig(steps=1, optimizer="adamw", learning_rate=1e-3, warmup=5, batch=128)
         found.append(
-            Contender(REFERENCE, partial(Theirs, USUAL, 28), usual, Parametrization("eps"), uniform_in_time(Linear()))
+            Contender(
+                REFERENCE, partial(DiffusersUNet, USUAL, 28), usual, Parametrization("eps"), uniform_in_time(Linear())
+            )
         )
     return found
 
@@ -113,7 +113,7 @@ def operations(network: nn.Module, image: tuple[int, int, int] = (1, 28, 28)) ->
     return counter.get_total_flops()
 
 
-def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], None]) -> dict[str, Figures]:
+def speeds(entries: list[Contender], settings: BenchSettings, note: Callable[[str], None]) -> dict[str, Figures]:
     """Rates and memory of every contender, measured in turns so that a slow minute hits all of them."""
     images = digits().images
     figures, steppers, drawers = {}, {}, {}
@@ -122,19 +122,19 @@ def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], N
         network = entry.build()
         figures[entry.name] = Figures(parameter_count(network), operations(network))
         recipe = replace(entry.recipe, steps=10**9, seconds=None, batch=settings.batch, device="cpu")
-        walk = train(network, entry.parametrization, images, recipe, entry.noise_law)
-        steppers[entry.name] = walk
-        figures[entry.name].memory = peak_memory(partial(list, islice(walk, 2)))  # warms up, too
+        states = train(network, entry.parametrization, images, recipe, entry.noise_law)
+        steppers[entry.name] = states
+        figures[entry.name].memory = peak_memory(partial(list, islice(states, 2)))  # warms up, too
         drawers[entry.name] = channels_last(deepcopy(network)).eval()
         note(f"{entry.name}: warmed up")
     times: dict[str, dict[str, list[float]]] = {e.name: {"train": [], "sample": []} for e in entries}
     for _ in range(settings.rounds):
-        for name, walk in steppers.items():
-            times[name]["train"].append(elapsed(partial(next, walk)))
+        for name, states in steppers.items():
+            times[name]["train"].append(elapsed(partial(next, states)))
         note("one round of training steps")
     for turn in range(max(1, settings.rounds // 2)):
         for name, network in drawers.items():
-            spent = elapsed(partial(draw, network, settings.drawn, settings.ddim_steps, "ddim", seed=turn))
+            spent = elapsed(partial(draw_images, network, settings.drawn, settings.ddim_steps, "ddim", seed=turn))
             times[name]["sample"].append(spent)
         note("one round of sampling")
     for name, found in figures.items():
@@ -144,7 +144,7 @@ def speeds(entries: list[Contender], settings: Settings, note: Callable[[str], N
 
 
 @torch.no_grad()
-def draw(
+def draw_images(
     network: Network,
     count: int,
     steps: int,
@@ -154,16 +154,16 @@ def draw(
 ) -> Tensor:
     """`count` images (count, 1, 28, 28) in [-1, 1], in parts of at most 250."""
     generator = torch.Generator().manual_seed(seed)
-    denoiser, times = network_denoiser(network, parametrization, clip_x0=True), karras_times(SCHEDULE, steps)
+    denoiser, times = network_denoiser(network, parametrization, clip_x0=True), karras_times(STANDARD, steps)
     step, done = {"ddim": ddim, "heun": heun}[sampler], []
     for start in range(0, count, 250):
         noise = torch.randn(min(250, count - start), 1, 28, 28, generator=generator)
-        done.append(last(sample(denoiser, SCHEDULE, times, noise, step, generator)))
+        done.append(last(sample(denoiser, STANDARD, times, noise, step, generator)))
     return torch.cat(done)
 
 
 def learn(
-    entry: Contender, figures: Figures, settings: Settings, reference: Tensor, note: Callable[[str], None]
+    entry: Contender, figures: Figures, settings: BenchSettings, reference: Tensor, note: Callable[[str], None]
 ) -> Tensor:
     """Train for `settings.seconds` by the clock, fill in the distances at the marks; returns the last samples."""
     torch.manual_seed(0)
@@ -179,7 +179,7 @@ def learn(
         kept[round(marks[-1] * settings.seconds, 1)] = deepcopy(state.average).eval()
     figures.steps, figures.images = state.step, state.step * recipe.batch
     for seconds, network in kept.items():
-        samples = draw(network, settings.samples, settings.heun_steps, "heun", 1, entry.parametrization)
+        samples = draw_images(network, settings.samples, settings.heun_steps, "heun", 1, entry.parametrization)
         figures.distances[seconds] = frechet_distance(digit_features(samples), reference)
         note(f"{entry.name} after {seconds:g} s: Fréchet distance {figures.distances[seconds]:.2f}")
     return samples
@@ -206,7 +206,7 @@ def ratios(figures: dict[str, Figures]) -> dict[str, dict[str, float | None]]:
     return found
 
 
-def run(entries: list[Contender], settings: Settings, out: Path) -> dict[str, Any]:
+def run(entries: list[Contender], settings: BenchSettings, out: Path) -> dict[str, Any]:
     """Measure everything, write `bench.json`, `bench.png` and a sheet of samples of each into `out`, print a table."""
     out.mkdir(parents=True, exist_ok=True)
     with progress(entries, settings) as note:
@@ -223,8 +223,8 @@ def run(entries: list[Contender], settings: Settings, out: Path) -> dict[str, An
         "figures": {name: asdict(found) for name, found in figures.items()},
         "ratios": ratios(figures),
     }
-    write_atomically(out / "bench.json", (json.dumps(result, indent=2) + "\n").encode())
-    print(table(result))
+    write_atomically(out / "bench.json", json.dumps(result, indent=2) + "\n")
+    print(markdown_table(result))
     from course_lib.plotting import save_sheet
 
     for name, samples in sheets.items():
@@ -235,7 +235,7 @@ def run(entries: list[Contender], settings: Settings, out: Path) -> dict[str, An
 
 
 @contextlib.contextmanager
-def progress(entries: list[Contender], settings: Settings) -> Iterator[Callable[[str], None]]:
+def progress(entries: list[Contender], settings: BenchSettings) -> Iterator[Callable[[str], None]]:
     """A bar of the seconds expected in all, which a note moves on to the time spent so far."""
     started, total = time.monotonic(), len(entries) * (settings.seconds * 1.2 + 15)
     with tqdm(total=round(total), unit="s", desc="bench", mininterval=1) as bar:
@@ -249,7 +249,7 @@ def progress(entries: list[Contender], settings: Settings) -> Iterator[Callable[
         yield note
 
 
-def table(result: dict[str, Any]) -> str:
+def markdown_table(result: dict[str, Any]) -> str:
     """The figures as Markdown, then the ratios in words."""
     peak, seconds = result["matmul peak, GFLOP/s"] * 1e9, result["settings"]["seconds"]
     lines = [
@@ -299,7 +299,7 @@ def bench(arguments: Any) -> int:
     if arguments.samples < 65:
         raise ValueError(f"--samples {arguments.samples}: expected at least 65, for 64 features")
     if arguments.reference:
-        Theirs(USUAL, 28)  # where diffusers is missing, that is said now, not after minutes of work
+        DiffusersUNet(USUAL, 28)  # where diffusers is missing, that is said now, not after minutes of work
     entries = contenders(tuple(arguments.presets), arguments.reference)
-    run(entries, Settings(seconds=arguments.seconds, samples=arguments.samples), Path(arguments.out))
+    run(entries, BenchSettings(seconds=arguments.seconds, samples=arguments.samples), Path(arguments.out))
     return 0

@@ -13,7 +13,7 @@ USUAL = UNetConfig(width=32, multipliers=(1, 2, 2), blocks=2, attn_levels=(1, 2)
 """A usual tutorial's network for digits: 32, 64 and 64 channels, attention at the two lower levels, nothing packed."""
 
 
-class Theirs(nn.Module):
+class DiffusersUNet(nn.Module):
     """diffusers' UNet2DModel in our layout `config`, for x (B, C, side, side) and log_snr (B,)."""
 
     def __init__(self, config: UNetConfig, side: int) -> None:

@@ -1,6 +1,6 @@
 """Check and measure what a GPU gets (course_lib/engine/gpu.py) in one command; prints a table, writes gpu_check.json.
 
-    python -m course_staff.studies.gpu_check --out runs/gpu_check           # with a GPU: some minutes; needs diffusers
+    python -m course_staff gpu-check --out runs/gpu_check           # with a GPU: some minutes; needs diffusers
 
 Throughput of the preset `large` beside diffusers' UNet2DModel of equal size, both in the same training loop; its share
 of the matrix product's measured speed; samplers with and without CUDA graphs; loss curves in float32 and reduced
@@ -23,18 +23,18 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.checkpoint import Model
-from course_lib.files import write_atomically
 from course_lib.command.machine import machine
+from course_lib.engine.devices import autocast, choose_device, reduced_precision
 from course_lib.engine.gpu import Engine, Graphed, compile_network
+from course_lib.files import write_atomically
 from course_lib.parametrization import Network, Parametrization
 from course_lib.sampling import heun, last, sample
 from course_lib.schedule import karras_times
 from course_lib.training import TrainConfig, train
-from course_lib.engine.devices import autocast, choose_device, reduced_precision
 from course_lib.unet import PRESETS, UNet, UNetConfig, channels_last, parameter_count
 
 from .bench import operations
-from .diffusers_unet import Theirs
+from .diffusers_unet import DiffusersUNet
 
 TARGET_RATIO = 1.5  # our images/s over diffusers'
 CURVE_TOLERANCE = 0.05  # of the loss, averaged over the run
@@ -85,10 +85,12 @@ def matmul_speed(device: torch.device, dtype: torch.dtype, n: int, repeats: int 
 
 def compiles(network: nn.Module, size: Size, device: torch.device, backend: str) -> bool:
     """Whether `network` can be compiled as training does it, or is trained without after one line about it."""
-    network = channels_last(network.to(device)).train()  # type: ignore[arg-type]
+    network = channels_last(network.to(device)).train()
     x = torch.zeros(size.batch, size.layout.channels, size.side, size.side, device=device)
     context = partial(autocast, device, reduced_precision(device))
-    return compile_network(network, x.contiguous(memory_format=torch.channels_last), None, backend, context) is not network
+    return (
+        compile_network(network, x.contiguous(memory_format=torch.channels_last), None, backend, context) is not network
+    )
 
 
 def training_speed(network: nn.Module, size: Size, device: torch.device, engine: Engine) -> float:
@@ -96,7 +98,7 @@ def training_speed(network: nn.Module, size: Size, device: torch.device, engine:
     shape = (4 * size.batch, size.layout.channels, size.side, size.side)
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     config = TrainConfig(steps=2 * size.steps, batch=size.batch, device=str(device))
-    states = train(network, Parametrization(), images, config, engine=engine)  # type: ignore[arg-type]
+    states = train(network, Parametrization(), images, config, engine=engine)
     for _ in range(size.steps):
         next(states)
     return size.steps * size.batch / seconds(device, lambda: list(states))
@@ -152,7 +154,7 @@ def waits_for_the_gpu(size: Size, device: torch.device) -> str:
     return ""
 
 
-def awake(network: nn.Module) -> nn.Module:
+def wake(network: UNet) -> UNet:
     """`network` with no layer at zero, as after training: a new one answers 0 whatever it is shown."""
     torch.manual_seed(0)
     with torch.no_grad():
@@ -163,7 +165,7 @@ def awake(network: nn.Module) -> nn.Module:
 
 def examine(size: Size, device: torch.device) -> dict[str, Any]:
     """Everything measured, and the checks: {"passed": true, false or null where it does not apply, "why": ...}."""
-    ours, theirs = UNet(size.layout), Theirs(size.layout, size.side)
+    ours, theirs = UNet(size.layout), DiffusersUNet(size.layout, size.side)
     best = reduced_precision(device)
     gpu = device.type == "cuda"
     peak = matmul_speed(device, best or torch.float32, size.matmul)
@@ -190,7 +192,7 @@ def examine(size: Size, device: torch.device) -> dict[str, Any]:
     ratio = speeds["ours, compiled"] / speeds["diffusers, compiled"]
     found["ratio_as_usual"] = speeds["ours, compiled"] / speeds["diffusers"]
 
-    plain_speed, plain = sampling(awake(ours), size, device, graphed=False)  # type: ignore[arg-type]
+    plain_speed, plain = sampling(wake(ours), size, device, graphed=False)
     graph_speed, graphed = sampling(ours, size, device, graphed=True)
     found["sampling_images_per_second"] = {"plain": plain_speed, "graphed": graph_speed}
     difference = float((plain - graphed).abs().max())
@@ -224,7 +226,7 @@ def examine(size: Size, device: torch.device) -> dict[str, Any]:
     return found
 
 
-def table(found: dict[str, Any]) -> str:
+def text_table(found: dict[str, Any]) -> str:
     """The figures as lines of text."""
     lines = [f"{found['device']}, {found['precision']}, matrix product {found['matmul_tflops']:.2f} TFLOP/s"]
     for label, speed in found["training_images_per_second"].items():
@@ -241,7 +243,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="course_staff gpu-check", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--size", choices=list(SIZES), default="large", help="tiny is for trying it out on a CPU")
     parser.add_argument("--device", default="auto")
@@ -250,8 +252,8 @@ def main(argv: list[str] | None = None) -> int:
     if device.type != "cuda" and arguments.size != "tiny":
         parser.error("no GPU here: nothing to measure (--size tiny only tries this program out)")
     found = examine(SIZES[arguments.size], device)
-    write_atomically(arguments.out / "gpu_check.json", (json.dumps(found, indent=2) + "\n").encode())
-    print(table(found))
+    write_atomically(arguments.out / "gpu_check.json", json.dumps(found, indent=2) + "\n")
+    print(text_table(found))
     return 1 if any(check["passed"] is False for check in found["checks"].values()) else 0
 
 

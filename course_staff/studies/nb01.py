@@ -7,19 +7,16 @@ black and white, an hourglass of 16 and 32 channels, batches of 32. Results go t
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations, islice
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib.files import write_atomically
 from course_lib.data import binarise, digits
 from course_lib.lessons.corruption import random_values
 from course_lib.lessons.hourglass import Hourglass
@@ -34,7 +31,7 @@ from course_lib.lessons.naive import (
 )
 from course_lib.metrics import digit_features, frechet_distance
 
-from .nb05 import FOLDER, SEEDS, verdict
+from .recording import SEEDS, Values, summary, verdict, write_recording
 
 SIDE, INK = 12, -0.4  # pixels; a small pixel is white where its mean is above this
 K, CHAIN, WALKS = 18, 35, 12  # pixels a step (an eighth), steps to alpha = 0.01, walks along the whole chain
@@ -45,7 +42,6 @@ SETTINGS = (
     f" {BATCH}; {SAMPLES} samples against the 1,000 held-back digits; seeds {', '.join(map(str, SEEDS))}; spread:"
     " standard deviation over the seeds; "
 )
-Values = dict[str, list[float]]
 Curves = dict[str, list[float]]
 
 
@@ -74,7 +70,7 @@ def hourglass(seed: int, **switches: bool) -> Hourglass:
     return Hourglass(16, **switches)
 
 
-def trained(network: nn.Module, examples: Iterator[Example], steps: int) -> nn.Module:
+def train_on(network: nn.Module, examples: Iterator[Example], steps: int) -> nn.Module:
     for _ in fit(network, examples, steps):
         pass
     return network
@@ -141,23 +137,23 @@ def skips(bar: tqdm) -> tuple[Values, Curves]:
     images, unseen = small("train"), small("held_back")
     values: Values = {}
 
-    def unchanged(source: Tensor, generator: torch.Generator) -> Iterator[Example]:
+    def identity_examples(source: Tensor, generator: torch.Generator) -> Iterator[Example]:
         for example in by_number_touched(source, BATCH, generator):
             yield Example(example.seen, example.t, example.seen)
 
     for name, has in (("with skips", True), ("without skips", False)):
         for seed in SEEDS:
             generator = torch.Generator().manual_seed(seed)
-            network = trained(hourglass(seed, skips=has), unchanged(images, generator), TRAINING)
-            probe = unchanged(unseen, torch.Generator().manual_seed(99))
+            network = train_on(hourglass(seed, skips=has), identity_examples(images, generator), TRAINING)
+            probe = identity_examples(unseen, torch.Generator().manual_seed(99))
             add(values, f"identity, {name}", mean_loss(network, [next(probe) for _ in range(8)]))
-            network = trained(hourglass(seed, skips=has), by_number_touched(images, BATCH, generator), TRAINING)
-            add(values, f"samples, {name}", sampled(network, generator))
+            network = train_on(hourglass(seed, skips=has), by_number_touched(images, BATCH, generator), TRAINING)
+            add(values, f"samples, {name}", sample_quality(network, generator))
             bar.update()
     return values, {}
 
 
-def sampled(network: nn.Module, generator: torch.Generator, steps: int = 20, between: str = "drawn") -> float:
+def sample_quality(network: nn.Module, generator: torch.Generator, steps: int = 20, between: str = "drawn") -> float:
     """Quality of Algorithm 2's samples."""
     *_, end = repair_digits(network, steps, between, pure_noise(generator), generator)
     return quality(end.x)
@@ -176,8 +172,8 @@ def inputs(bar: tqdm) -> tuple[Values, Curves]:
     for name, switches in variants.items():
         for seed in SEEDS:
             generator = torch.Generator().manual_seed(seed)
-            network = trained(hourglass(seed, **switches), by_number_touched(images, BATCH, generator), TRAINING)
-            add(values, name, sampled(network, generator))
+            network = train_on(hourglass(seed, **switches), by_number_touched(images, BATCH, generator), TRAINING)
+            add(values, name, sample_quality(network, generator))
             bar.update()
     return values, {}
 
@@ -188,10 +184,10 @@ def steps(bar: tqdm) -> tuple[Values, Curves]:
     values: Values = {}
     for seed in SEEDS:
         generator = torch.Generator().manual_seed(seed)
-        network = trained(hourglass(seed), by_number_touched(images, BATCH, generator), 3 * TRAINING)
+        network = train_on(hourglass(seed), by_number_touched(images, BATCH, generator), 3 * TRAINING)
         for between in ("as it is", "rounded", "drawn"):
             for count in (1, 2, 5, 10, 20, 50):
-                add(values, f"{between}, K = {count}", sampled(network, generator, count, between))
+                add(values, f"{between}, K = {count}", sample_quality(network, generator, count, between))
         add(values, "real digits", quality(images[400 * seed : 400 * (seed + 1)]))
         add(values, "pure noise", quality(pure_noise(generator)))
         bar.update()
@@ -252,32 +248,20 @@ EXPERIMENTS: dict[str, tuple[Experiment, int, list[tuple[str, str, str]], str]] 
 }
 
 
-def record(name: str) -> dict[str, Any]:
-    """Run experiment `name` and return what is kept of it."""
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m course_staff.studies.nb01", description="Record the small experiments of notebook 01."
+    )
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    name = parser.parse_args(arguments).experiment
     experiment, runs, pairs, settings = EXPERIMENTS[name]
     with tqdm(total=runs, desc=name) as bar:
         values, curves = experiment(bar)
-    results = {
-        key: {"mean": statistics.mean(v), "spread": statistics.stdev(v), "values": [round(x, 4) for x in v]}
-        for key, v in values.items()
-    }
-    kept = {
-        "command": f"python -m course_staff.studies.nb01 {name}",
-        "settings": SETTINGS + settings,
-        "results": results,
-        "verdicts": [verdict(a, b, values, unit) for a, b, unit in pairs],
-    }
-    return kept | ({"curves": {key: [round(x, 5) for x in v] for key, v in curves.items()}} if curves else {})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Record the small experiments of notebook 01.")
-    parser.add_argument("experiment", choices=EXPERIMENTS)
-    name = parser.parse_args().experiment
-    content = json.dumps(record(name), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(FOLDER / f"01_{name}.json", content.encode())
-    print(f"wrote {FOLDER / f'01_{name}.json'}")
+    verdicts = [verdict(a, b, values, unit) for a, b, unit in pairs]
+    rounded = {key: [round(x, 5) for x in v] for key, v in curves.items()}
+    write_recording(f"01_{name}", f"nb01 {name}", SETTINGS + settings, summary(values), verdicts, rounded)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

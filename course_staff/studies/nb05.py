@@ -10,31 +10,25 @@ longer warm-up, channels normalised in groups.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_lib.files import write_atomically
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance, nearest_neighbours
 from course_lib.objective import simple, weighted
 from course_lib.parametrization import Parametrization, network_denoiser
 from course_lib.sampling import STEPS, last, sample
-from course_lib.schedule import Linear, log_snr_times
+from course_lib.schedule import Linear, log_normal_law, log_snr_times
 from course_lib.training import Ema, learning_rate_factor
-from course_lib.schedule import log_normal_law
 from course_lib.unet import UNet, UNetConfig
 
-FOLDER = Path(__file__).parents[2] / "course_lib" / "assets" / "recorded"
-SEEDS = (0, 1, 2)
+from .recording import SEEDS, Values, summary, verdict, write_recording
+
 SIDE, STEPS_OF_TRAINING, BATCH, SAMPLES = 12, 1000, 64, 400
 LAYOUT = UNetConfig(width=24, multipliers=(1, 2), head_dim=24, patch=2)
 SETTINGS = (
@@ -60,7 +54,7 @@ class Untold(nn.Module):
         return self.network(x, torch.zeros_like(log_snr))
 
 
-def shrunk(images: Tensor) -> Tensor:
+def shrink(images: Tensor) -> Tensor:
     """(N, 1, 28, 28) -> (N, 1, SIDE, SIDE), by averaging."""
     return F.adaptive_avg_pool2d(images, SIDE)
 
@@ -104,23 +98,23 @@ def bound_loss(target: str) -> Loss:
     return loss
 
 
-def uniform_times(batch: int, generator: torch.Generator) -> Tensor:
+def uniform_law(batch: int, generator: torch.Generator) -> Tensor:
     """Ho et al.'s: one of 1,000 steps, all equally likely. (batch,), float64."""
     return torch.randint(1, 1001, (batch,), generator=generator).double() / 1000
 
 
-def course_times(batch: int, generator: torch.Generator) -> Tensor:
+def course_law(batch: int, generator: torch.Generator) -> Tensor:
     """The times whose noise levels follow the law that the course trains with. (batch,), float64."""
     return SCHEDULE.time_at(log_normal_law()(batch, generator).log_snr)
 
 
 def fit(
-    network: nn.Module, images: Tensor, loss: Loss, seed: int, times: Callable[..., Tensor] = course_times
+    network: nn.Module, images: Tensor, loss: Loss, seed: int, times: Callable[..., Tensor] = course_law
 ) -> nn.Module:
     """Train on `images` (N, 1, SIDE, SIDE) at `times`, with AdamW alone; returns the average."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = Ema(network)  # type: ignore[arg-type]
+    ema = Ema(network)
     for step in range(STEPS_OF_TRAINING):
         optimizer.param_groups[0]["lr"] = 4e-3 * learning_rate_factor(step, step / STEPS_OF_TRAINING, 100)
         x_0 = images[torch.randint(len(images), (BATCH,), generator=generator)]
@@ -129,7 +123,7 @@ def fit(
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        ema.update(network, step + 1)  # type: ignore[arg-type]
+        ema.update(network, step + 1)
     return ema.average
 
 
@@ -147,26 +141,26 @@ def fresh_network(seed: int) -> UNet:
     return UNet(LAYOUT)
 
 
-def targets(bar: tqdm) -> dict[str, list[float]]:
+def targets(bar: tqdm) -> Values:
     """Fréchet distance of four targets crossed with two weights."""
-    images = shrunk(digits().images)
+    images = shrink(digits().images)
     real = features(images[:SAMPLES])
-    found: dict[str, list[float]] = {}
+    found: Values = {}
     for weight, make in (("simple", simple_loss), ("bound", bound_loss)):
         for target in ("x0", "eps", "v", "edm"):
             for seed in SEEDS:
-                network = fit(fresh_network(seed), images, make(target), seed, uniform_times)
+                network = fit(fresh_network(seed), images, make(target), seed, uniform_law)
                 distance = frechet_distance(real, features(samples(network, target, seed)))
                 found.setdefault(f"{target}, {weight}", []).append(distance)
                 bar.update()
     return found
 
 
-def noise_level(bar: tqdm) -> dict[str, list[float]]:
+def noise_level(bar: tqdm) -> Values:
     """Fréchet distance of a network that is told the noise level and of one that is not, under DDIM and DDPM."""
-    images = shrunk(digits().images)
+    images = shrink(digits().images)
     real = features(images[:SAMPLES])
-    found: dict[str, list[float]] = {}
+    found: Values = {}
     for name in ("told", "not told"):
         for seed in SEEDS:
             network = fresh_network(seed)
@@ -178,13 +172,13 @@ def noise_level(bar: tqdm) -> dict[str, list[float]]:
     return found
 
 
-def memorise(bar: tqdm) -> dict[str, list[float]]:
+def memorise(bar: tqdm) -> Values:
     """Share of samples that copy a training digit, by the number of digits trained on.
 
     A copy: less than half as far from its nearest training digit as the held-back digits are, at the median.
     """
-    images, unseen = shrunk(digits().images), shrunk(digits("held_back").images)
-    found: dict[str, list[float]] = {}
+    images, unseen = shrink(digits().images), shrink(digits("held_back").images)
+    found: Values = {}
     for count in (10, 9000):
         yardstick = nearest_neighbours(unseen, images[:count])[0].median()
         for seed in SEEDS:
@@ -195,16 +189,7 @@ def memorise(bar: tqdm) -> dict[str, list[float]]:
     return found
 
 
-def verdict(first: str, second: str, values: dict[str, list[float]], unit: str) -> str:
-    """One sentence on two results: which is lower, or that the seeds overlap."""
-    a, b = values[first], values[second]
-    if max(min(a), min(b)) <= min(max(a), max(b)):
-        return f"{first} against {second}: no difference shown (the seeds overlap)"
-    low, high = (first, second) if max(a) < min(b) else (second, first)
-    return f"{low}: {unit} lower than {high}, for every seed"
-
-
-EXPERIMENTS: dict[str, tuple[Callable[[tqdm], dict[str, list[float]]], int, list[tuple[str, str]], str]] = {
+EXPERIMENTS: dict[str, tuple[Callable[[tqdm], Values], int, list[tuple[str, str]], str]] = {
     "targets": (
         targets,
         24,
@@ -230,31 +215,19 @@ def settings(name: str) -> str:
     return f"{SETTINGS}sampled with {SAMPLED[name]}; noise levels as in {levels}"
 
 
-def record(name: str) -> dict[str, Any]:
-    """Run experiment `name` and return what is kept of it."""
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m course_staff.studies.nb05", description="Record the small experiments of notebook 05."
+    )
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    name = parser.parse_args(arguments).experiment
     experiment, runs, pairs, unit = EXPERIMENTS[name]
     with tqdm(total=runs, desc=name) as bar:
         values = experiment(bar)
-    results = {
-        key: {"mean": statistics.mean(v), "spread": statistics.stdev(v), "values": [round(x, 4) for x in v]}
-        for key, v in values.items()
-    }
-    return {
-        "command": f"python -m course_staff.studies.nb05 {name}",
-        "settings": settings(name),
-        "results": results,
-        "verdicts": [verdict(a, b, values, unit) for a, b in pairs],
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Record the small experiments of notebook 05.")
-    parser.add_argument("experiment", choices=EXPERIMENTS)
-    name = parser.parse_args().experiment
-    content = json.dumps(record(name), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(FOLDER / f"05_{name}.json", content.encode())
-    print(f"wrote {FOLDER / f'05_{name}.json'}")
+    verdicts = [verdict(a, b, values, unit) for a, b in pairs]
+    write_recording(f"05_{name}", f"nb05 {name}", settings(name), summary(values), verdicts)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

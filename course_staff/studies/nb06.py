@@ -7,7 +7,6 @@ hour on one core. The result goes to `assets/recorded/06_samplers.json`.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,17 +16,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_lib.checkpoint import Model, load_model
-from course_lib.files import write_atomically
 from course_lib.continuous import reverse_sde
 from course_lib.data import digits
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.sampling import STEPS, State, last, sample
 from course_lib.schedule import log_snr_times
 
-from .nb05 import FOLDER, verdict
+from .recording import SEEDS, Values, verdict, write_recording
 
 BUDGETS = (1, 2, 4, 8, 16, 32, 64, 250)
-SEEDS = (0, 1, 2)
 SAMPLES = 256
 SETTINGS = (
     f"the shipped digits model, x_0 clipped; {SAMPLES} samples a cell, against all 9,000 training digits; times evenly"
@@ -44,7 +41,7 @@ def steps_for(sampler: str, budget: int) -> tuple[int, int]:
     return steps, 2 * steps - 1 if sampler == "Heun" else steps
 
 
-def walk(model: Model, sampler: str, steps: int, x: Tensor, generator: torch.Generator) -> Iterator[State]:
+def sample_states(model: Model, sampler: str, steps: int, x: Tensor, generator: torch.Generator) -> Iterator[State]:
     """All states of `sampler` from the noise `x` (N, 1, 28, 28)."""
     denoiser, times = model.denoiser(clip_x0=True), log_snr_times(model.schedule, steps)
     if sampler == "Euler-Maruyama":
@@ -56,7 +53,7 @@ def distance(model: Model, sampler: str, budget: int, seed: int, reference: Tens
     """Fréchet distance of `count` samples to the features `reference`; the same starting noise for every sampler."""
     generator = torch.Generator().manual_seed(2000 + seed)
     noise = torch.randn(count, 1, *model.image_shape[1:], generator=generator)
-    samples = last(walk(model, sampler, steps_for(sampler, budget)[0], noise, generator)).clamp(-1, 1)
+    samples = last(sample_states(model, sampler, steps_for(sampler, budget)[0], noise, generator)).clamp(-1, 1)
     return frechet_distance(reference, digit_features(samples))
 
 
@@ -69,7 +66,7 @@ def pairs() -> list[tuple[str, str]]:
     return chosen
 
 
-def grid(budgets: tuple[int, ...], count: int, note: Callable[[str], None]) -> dict[str, list[float]]:
+def grid(budgets: tuple[int, ...], count: int, note: Callable[[str], None]) -> Values:
     """Fréchet distances by "sampler, budget", one a seed; `note` hears of every finished cell."""
     model, reference = load_model("digits"), digit_features(digits().images)
     unseen = digit_features(digits("held_back").images)
@@ -82,36 +79,33 @@ def grid(budgets: tuple[int, ...], count: int, note: Callable[[str], None]) -> d
     return found
 
 
-def record(values: dict[str, list[float]]) -> dict[str, Any]:
-    """What is kept: every cell's mean, spread, seeds and true number of evaluations."""
-    results: dict[str, Any] = {}
+def grid_summary(values: Values) -> dict[str, dict[str, Any]]:
+    """Every cell's mean, spread, values rounded, and true number of evaluations."""
+    results: dict[str, dict[str, Any]] = {}
     for key, exact in values.items():
         v = [round(x, 2) for x in exact]
         results[key] = {"mean": round(statistics.mean(v), 4), "spread": round(statistics.stdev(v), 4), "values": v}
         if key != REAL:
             sampler, budget = key.split(", ")
             results[key]["evaluations"] = steps_for(sampler, int(budget))[1]
-    values = {key: row["values"] for key, row in results.items()}
-    return {
-        "command": "python -m course_staff.studies.nb06",
-        "settings": SETTINGS,
-        "results": results,
-        "verdicts": [verdict(a, b, values, "Fréchet distance") for a, b in pairs() if a in values and b in values],
-    }
+    return results
 
 
-def main() -> None:
-    argparse.ArgumentParser(description="Record the grid of samplers of notebook 06.").parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    description = "Record the grid of samplers of notebook 06."
+    argparse.ArgumentParser(prog="python -m course_staff.studies.nb06", description=description).parse_args(arguments)
     with tqdm(total=4 * len(BUDGETS), desc="samplers") as bar:
 
         def note(line: str) -> None:
             tqdm.write(line)
             bar.update()
 
-        content = json.dumps(record(grid(BUDGETS, SAMPLES, note)), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(FOLDER / "06_samplers.json", content.encode())
-    print(f"wrote {FOLDER / '06_samplers.json'}")
+        results = grid_summary(grid(BUDGETS, SAMPLES, note))
+    values = {key: row["values"] for key, row in results.items()}
+    verdicts = [verdict(a, b, values, "Fréchet distance") for a, b in pairs() if a in values and b in values]
+    write_recording("06_samplers", "nb06", SETTINGS, results, verdicts)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,6 +1,6 @@
 """What buys quality per second on a processor: the default recipe, and one thing changed at a time.
 
-`python -m course_staff.studies.recipe --seconds 100 --out runs/recipe`: every variant gets the same seconds of one core.
+`python -m course_staff recipe --seconds 100 --out runs/recipe`: every variant gets the same seconds of one core.
 Its steps are timed first and their number follows, so that other work on the machine changes nothing. Judged by the
 Fréchet distance of 1,000 samples (Heun, 12 steps) and by the loss on the held-back digits. `--only NAME ...` runs some;
 variants that --out has with the same seconds are kept: an interrupted run goes on, two processes can share the work.
@@ -21,17 +21,17 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from course_lib.files import write_atomically
 from course_lib.data import digits
+from course_lib.engine.devices import autocast
+from course_lib.files import write_atomically
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.objective import simple
 from course_lib.parametrization import Parametrization
-from course_lib.training import TrainConfig, train
-from course_lib.engine.devices import autocast
 from course_lib.schedule import log_normal_law
+from course_lib.training import TrainConfig, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 
-from .bench import draw
+from .bench import draw_images
 
 TIMED = 12  # steps, after 4 that warm up
 SAMPLES, HEUN_STEPS = 1000, 12
@@ -85,11 +85,11 @@ def layout(variant: Variant) -> UNetConfig:
 
 def step_seconds(variant: Variant) -> float:
     """The median processor seconds of a training step, with one thread."""
-    walk = train(UNet(layout(variant)), Parametrization(variant.target), digits().images, recipe(variant, 10**9))
+    states = train(UNet(layout(variant)), Parametrization(variant.target), digits().images, recipe(variant, 10**9))
     spent = []
     for _ in range(TIMED + 4):
         started = time.process_time()
-        next(walk)
+        next(states)
         spent.append(time.process_time() - started)
     return statistics.median(spent[4:])
 
@@ -110,7 +110,7 @@ def measure(variant: Variant, seconds: float, samples: int = SAMPLES) -> dict[st
         average = state.average
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        drawn = draw(average, samples, HEUN_STEPS, "heun", 5, parametrization)
+        drawn = draw_images(average, samples, HEUN_STEPS, "heun", 5, parametrization)
         unseen = digits("held_back").images
         levels = log_normal_law()(len(unseen), generator)
         error = simple(average, parametrization, unseen, levels, torch.randn(unseen.shape, generator=generator))
@@ -181,7 +181,7 @@ def computing(rounds: int = 30) -> str:
     return "\n".join([*lines, *(f"| {name} | {usual / median[name]:.2f} | {first[name]:.1f} |" for name in median)])
 
 
-def table(found: dict[str, dict[str, float]]) -> str:
+def markdown_table(found: dict[str, dict[str, float]]) -> str:
     """The variants as Markdown, in the order of VARIANTS. Losses compare within a target only."""
     lines = ["| changed | parameters | images/s, one core | steps | Fréchet distance | held-back loss |"]
     lines.append("|---|--:|--:|--:|--:|--:|")
@@ -193,42 +193,45 @@ def table(found: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def stored(folder: Path, name: str) -> Path:
+def row_path(folder: Path, name: str) -> Path:
     """Where `folder` keeps the row of the variant `name`."""
     return folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.json"
 
 
-def finished(folder: Path, name: str, seconds: float) -> dict[str, float] | None:
+def read_row(folder: Path, name: str, seconds: float) -> dict[str, float] | None:
     """The row of the variant `name` in `folder`, measured with so many seconds; None where there is no such row."""
-    path = stored(folder, name)
+    path = row_path(folder, name)
     row = json.loads(path.read_text()) if path.exists() else {}
     return row if (row.get("name"), row.get("seconds")) == (name, seconds) else None
 
 
-def results(folder: Path, seconds: float) -> dict[str, dict[str, float]]:
+def read_rows(folder: Path, seconds: float) -> dict[str, dict[str, float]]:
     """What `folder` holds so far of the variants, each with so many seconds."""
-    return {name: row for name in VARIANTS if (row := finished(folder, name, seconds))}
+    return {name: row for name in VARIANTS if (row := read_row(folder, name, seconds))}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what each part of the default recipe is worth.")
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="course_staff recipe", description="Measure what each part of the default recipe is worth."
+    )
     parser.add_argument("--seconds", type=float, default=100.0, help="of one core for each variant (default: 100)")
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"), metavar="FOLDER")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--part", default="0/1", help="a share of them, such as 1/2 (default: 0/1, all)")
     parser.add_argument("--computing", action="store_true", help="time ways to compute one step instead, in a minute")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.computing:
         print(computing())
-        return
+        return 0
     part, parts = (int(word) for word in arguments.part.split("/"))
     for name in tqdm(arguments.only[part::parts], desc="variants"):
-        if finished(arguments.out, name, arguments.seconds):
+        if read_row(arguments.out, name, arguments.seconds):
             continue
         row = {"name": name, "seconds": arguments.seconds, **measure(VARIANTS[name], arguments.seconds)}
-        write_atomically(stored(arguments.out, name), (json.dumps(row, indent=2) + "\n").encode())
-    print(table(results(arguments.out, arguments.seconds)))
+        write_atomically(row_path(arguments.out, name), json.dumps(row, indent=2) + "\n")
+    print(markdown_table(read_rows(arguments.out, arguments.seconds)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

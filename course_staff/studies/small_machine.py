@@ -138,7 +138,7 @@ def first_line(code: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m course_staff.studies.small_machine", description=__doc__)
+    parser = argparse.ArgumentParser(prog="course_staff small-machine", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks, such as 05 or 05_ddpm (default: all)")
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--gigabytes", type=float, default=2.0, help="10^9 bytes for the kernel (default: 2)")

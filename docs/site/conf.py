@@ -5,18 +5,31 @@ import re
 from docutils import nodes
 
 import course_lib
-from course_staff.site.pages import Settings
+from course_staff.course import ROOT, require_launch
+from course_staff.site.api import aliases, as_rst
 
-settings = Settings.read()
+launch = require_launch(ROOT / "pyproject.toml")
 project = "Diffusion models as software"
 author = "the authors of the course"
 copyright = "the authors of the course. Code: MIT. Text and figures: CC BY 4.0"  # noqa: A001
 version = release = course_lib.__version__
 language = "en"
 
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 exclude_patterns = ["_build"]
 nitpicky = True
+# Not every name that a signature or a docstring mentions has a page here; those that have become links.
+nitpick_ignore_regex = [("py:.*", ".*")]
+
+# The API: course_staff/site/api.py writes its pages, each of which takes in a module.
+autosummary_generate = False
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+autodoc_type_aliases = aliases()
+python_use_unqualified_type_names = True
+add_module_names = False
+html_domain_indices = False
 
 # The notebooks come with their outputs; they are shown as they are, never run.
 nb_execution_mode = "off"
@@ -39,8 +52,8 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "repository_url": settings.url,
-    "repository_branch": settings.release,
+    "repository_url": launch.url,
+    "repository_branch": launch.release,
     "repository_provider": "github",
     "use_repository_button": True,
     "use_download_button": False,  # would hand out the folded copy
@@ -75,7 +88,22 @@ def keep_punctuation(app, doctree):
             held += [node, nodes.Text(mark[0])]
 
 
+def read_docstring(app, what, name, obj, options, lines):
+    """Docstrings are prose with code in backticks."""
+    lines[:] = as_rst(lines)
+
+
+def read_signature(app, what, name, obj, options, signature, returned):
+    """Two things that Sphinx writes and then cannot read itself: an alias in a union, the default of a field."""
+    if signature is None:
+        return None
+    signature = re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", signature)
+    return signature.replace("<factory>", "..."), returned
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", read_signature)
+    app.connect("autodoc-process-docstring", read_docstring)
     app.connect("doctree-read", leave_formulas_alone)
     app.connect("doctree-read", keep_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

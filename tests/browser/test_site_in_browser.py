@@ -2,28 +2,33 @@
 
 import functools
 import http.server
+import inspect
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
-from course_staff.course import Course
-from course_staff.site.pages import NEEDS_A_KERNEL, VIEW, Settings
+from course_staff.course import ROOT, Course, require_launch
+from course_staff.site.api import PACKAGES
+from course_staff.site.api import modules as modules_of
+from course_staff.site.pages import NEEDS_A_KERNEL, VIEW
 
 pytestmark = pytest.mark.xdist_group("site")  # one build, even where tests run in parallel
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = [f"notebooks/{name}.html" for name in Course().names()]
 DOCUMENTS = sorted(path.relative_to(ROOT).with_suffix(".html").as_posix() for path in ROOT.glob("docs/*.md"))
 OWN = sorted(f"{path.stem}.html" for path in (ROOT / "docs/site").glob("*.md"))
-PAGES = [*OWN, *NOTEBOOKS, *DOCUMENTS, "CONTRIBUTING.html", "CHANGELOG.html"]
+MODULE = "api/course_lib.sampling.html"  # stands for the pages of the other modules, which are made alike
+PAGES = [*OWN, *NOTEBOOKS, *DOCUMENTS, "CONTRIBUTING.html", "CHANGELOG.html", MODULE]
 PHONE = {"width": 390, "height": 844}
 # MathJax has set every formula, or there is none on this page.
 READY = "() => !document.querySelector('.math') || document.querySelector('mjx-container')"
@@ -145,7 +150,8 @@ def test_on_a_phone_the_body_does_not_scroll_sideways(opened):
 
 def test_the_pages_are_those_that_were_looked_at(site):
     built = {path.relative_to(site[1]).as_posix() for path in site[1].rglob("*.html")}
-    assert {name for name in built if not name.startswith("_static/")} - {"search.html"} == set(PAGES)
+    modules = {f"api/{name}.html" for package in PACKAGES for name, _ in modules_of(import_module(package))}
+    assert {name for name in built if not name.startswith("_static/")} - {"search.html"} == modules.union(PAGES)
 
 
 # ---------------------------------------------------------------- a phone
@@ -233,8 +239,9 @@ def test_what_needs_a_kernel_says_so_and_shows_a_picture(page, site, name):
 def test_launch_buttons_lead_to_the_unsolved_notebook_of_the_release(page, site):
     page.goto(f"{site[0]}/notebooks/05_ddpm.html")
     addresses = set(page.locator(".dropdown-launch-buttons a").evaluate_all("all => all.map(a => a.href)"))
-    there = Settings.read()
-    assert addresses == {there.binder("notebooks/05_ddpm.ipynb"), there.colab("notebooks/05_ddpm.ipynb")}
+    there = require_launch(ROOT / "pyproject.toml")
+    path = "notebooks/05_ddpm.ipynb"
+    assert set(map(unquote, addresses)) == {unquote(there.binder(path)), unquote(there.colab(path))}
 
 
 def test_an_equation_and_an_exercise_can_be_reached_from_their_lists(page, site):
@@ -246,3 +253,24 @@ def test_an_equation_and_an_exercise_can_be_reached_from_their_lists(page, site)
         page.get_by_role("link", name=words, exact=True).click()
         page.wait_for_url(f"**/03_forward_process.html{target}")
         expect(page.locator(target).first).to_be_attached()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("course_lib.sampling", "sample"),
+        ("course_lib.training", "train"),
+        ("course_lib.schedule", "bridge"),
+        ("course_checks", "check"),
+    ],
+)
+def test_a_function_stands_with_its_signature_on_the_page_of_its_module(page, site, module, name):
+    page.goto(f"{site[0]}/api.html")
+    page.locator("article").get_by_role("link", name=module.removeprefix("course_lib."), exact=True).click()
+    page.wait_for_url(f"**/api/{module}.html#*")
+    heading = page.locator(f"dt[id='{module}.{name}']")
+    function = getattr(import_module(module), name)
+    assert heading.locator(".sig-param > .n:first-child").all_inner_texts() == list(
+        inspect.signature(function).parameters
+    )
+    assert inspect.getdoc(function).split()[0] in heading.locator("+ dd").inner_text()

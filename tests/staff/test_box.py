@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from grading import COURSE, FULL, box_or_skip, cell, grader, points, save_to, solved
 
-from course_checks import Exercise, of_notebook
+from course_checks import Call, Case, Exercise, of_notebook
 from course_checks.forbidden import forbidden, guarded_functions
+from course_checks.running import run
 from course_staff.building import assemble
 from course_staff.building.source import function_of, read_source
 from course_staff.course import ROOT, Course
@@ -27,7 +28,7 @@ from course_staff.grading.grade import Grader
 from course_staff.grading.sandbox import box, cgroups
 from course_staff.grading.sandbox.box import Box, Limits, NoBox, environment, find_box
 from course_staff.grading.sandbox.cgroups import Groups
-from course_staff.grading.sandbox.stage import packages, stage
+from course_staff.grading.sandbox.stage import RUNS_FUNCTIONS, packages, stage
 
 WHOLE = Course()
 NOTEBOOKS = [name for name in WHOLE.names() if read_source(WHOLE.source(name)).exercises()]
@@ -85,7 +86,8 @@ print(json.dumps({
     "writable": [path for path in ("/", "/usr", "/etc", "/dev", "/box", "/box/course", "/box/sockets",
         "/tmp", "/dev/shm", os.path.dirname(os.__file__)) if can(lambda: open(path + "/touched", "w").close())],
     "pids": [int(name) for name in os.listdir("/proc") if name.isdigit()],
-    "packages": [path for path in sys.path if os.path.exists(path + "/course_lib/staff")],
+    "packages": [path for path in sys.path for name in ("course_staff", "course_checks/judging.py")
+        if os.path.exists(os.path.join(path, name))],
 }))
 """
 
@@ -93,10 +95,12 @@ print(json.dumps({
 def test_the_box_is_empty_but_for_what_it_is_for(staged: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     found = inside(LOOK, staged, tmp_path)
-    exercises = sorted(name for name in found["files"] if "/exercises/" in name)
-    assert not any("staff" in name or "_wrong" in name or "_measures" in name for name in found["files"])
-    assert all(name.count("/nb") == 0 or "_inputs" in name for name in exercises), exercises
-    assert "kernel_server.py" in found["files"] and "course_lib/schedule.py" in found["files"]
+    checks = [name.removeprefix("course_checks/") for name in found["files"] if name.startswith("course_checks/")]
+    assert {name for name in checks if "/" not in name} == {f"{name}.py" for name in ("__init__", *RUNS_FUNCTIONS)}
+    assert all(re.fullmatch(r"nb\d\d/(__init__|inputs)\.py", name) for name in checks if "/" in name), checks
+    others = [name for name in found["files"] if not name.startswith(("course_checks/", "course_lib/"))]
+    assert sorted(others) == ["kernel_server.py", "orphans.py"]
+    assert "course_lib/schedule/__init__.py" in found["files"]
     assert found["uid"] >= 1000 and found["groups"] in ([], [found["uid"]], [65534], [1000])
     assert set(found["capabilities"]) == {"0" * 16} and found["no_new_privileges"] == ["1"]
     assert set(found["environment"]) - {"LC_CTYPE", "PWD"} == set(environment("")), found["environment"]
@@ -109,9 +113,10 @@ def test_the_box_is_empty_but_for_what_it_is_for(staged: Path, tmp_path: Path) -
 
 
 def test_modules_of_inputs_import_inside_the_box_for_every_notebook(staged: Path, tmp_path: Path) -> None:
-    names = sorted(path.stem for path in (ROOT / "course_lib" / "exercises").glob("nb[0-9][0-9]_inputs*.py"))
+    names = sorted(path.parent.name for path in (ROOT / "course_checks").glob("nb[0-9][0-9]/inputs.py"))
     assert names
-    code = f"import importlib, json\nfor name in {names}:\n    importlib.import_module('course_checks.' + name)\n"
+    line = "    importlib.import_module(f'course_checks.{name}.inputs')\n"
+    code = f"import importlib, json\nfor name in {names}:\n{line}"
     assert inside(code + "print(json.dumps('all'))", staged, tmp_path) == "all"
 
 
@@ -159,7 +164,7 @@ def use_of(answer: str) -> str:
     found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, type):
         return "own(*args, **kwargs)"
-    guarded = {id(function) for function, _ in guarded_functions(found, "course_lib")}
+    guarded = {id(function) for function, _ in guarded_functions(found)}
     names = ["__call__", *(name for base in found.__mro__ for name in vars(base))]
     for name in names:
         value = inspect.getattr_static(found, name, None)
@@ -210,7 +215,7 @@ def test_calling_the_librarys_own_function_scores_0_and_says_why(
 def test_only_calls_from_the_learners_own_code_are_refused() -> None:
     import course_lib.schedule as schedule
 
-    names, at = ["schedule.jump", "marginal.Marginal", "schedule.Cosine"], schedule.Linear()(0.5)
+    names, at = ["schedule.jump", "schedule.marginal.Marginal", "schedule.Cosine"], schedule.Linear()(0.5)
     own: dict[str, Any] = {"__name__": "__main__", "schedule": schedule, "alias": schedule.jump, "at": at}
     code = """
 def learner(x):
@@ -232,6 +237,10 @@ def caller():
         assert schedule.Linear()(0.5).alpha == at.alpha, "the library's own use"
         assert eval("schedule.Linear()(0.5)", own).alpha == at.alpha, "a class that inherits the same function"
         assert eval("schedule.Marginal(at.alpha, at.sigma)", own).alpha == at.alpha, "a container for an answer"
+        case = Case("made by a recipe", (Call(schedule.jump, x, at, x),))
+        assert torch.equal(run(lambda made: made, case).value, before), "an input that is made with it"
+        failure = run(schedule.jump, Case("handed in", (x, at, x))).failure
+        assert failure and failure.kind == "WriteItYourself", "the library's own function, handed in as the answer"
     assert torch.equal(own["learner"](x), before), "restored afterwards"
     assert own["maker"]() == at.snr
 

@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 from course_checks import of_notebook
+from course_lib.files import write_atomically
 from course_staff.building import assemble, rules
 from course_staff.building import build as building
 from course_staff.building.build import build, check
@@ -23,7 +24,7 @@ from course_staff.building.execute import execute, output_problems, tidy
 from course_staff.building.source import read_source, stub
 from course_staff.course import ROOT, Course
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = ROOT / "tests" / "fixtures"
 NAME = "90_fixture"
 sys.path.insert(0, str(FIXTURES))
 
@@ -33,7 +34,7 @@ class Copy(Course):
     """The fixture course in a folder of its own, its record of setup names beside it."""
 
     def setup_names(self) -> Path:
-        return self.folder / "setup_names.py"
+        return self.folder / "setup_names.json"
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_the_same_source_gives_the_same_bytes_and_ids_that_survive_edits_elsewhe
 
 def test_building_from_another_folder_with_other_hashes_gives_the_same_bytes(executed: Copy, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from course_staff import assemble; "
+        "import sys; from pathlib import Path; from course_staff.building import assemble; "
         "from course_staff.building.source import read_source; "
         "sys.stdout.write(assemble.dump(assemble.student(read_source(Path(sys.argv[1])), 'fixture_exercises')))"
     )
@@ -359,23 +360,21 @@ def test_magic_lines_do_not_disturb_the_rules(course: Copy) -> None:
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.ipynb"
-    building.write(path, "old")
+    write_atomically(path, "old")
 
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        building.write(path, "new")
+        write_atomically(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_record_of_setup_names_forgets_notebooks_that_are_gone(course: Copy) -> None:
-    course.setup_names().write_text('SETUP_NAMES: dict[str, tuple[str, ...]] = {"77": ("gone",)}\n')
+    course.setup_names().write_text('{"77": ["gone"]}')
     build(course, [NAME], run=False)
-    space: dict[str, Any] = {}
-    exec(course.setup_names().read_text(), space)
-    assert space["SETUP_NAMES"] == {"90": ("Tensor", "check", "equation", "torch")}
+    assert load(course.setup_names()) == {"90": ["Tensor", "check", "equation", "torch"]}
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:

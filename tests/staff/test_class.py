@@ -201,8 +201,8 @@ def test_the_time_of_each_submission_is_reported(runs: Runs) -> None:
 
 def test_a_record_counts_only_for_the_same_file_and_the_same_seed(runs: Runs, tmp_path: Path) -> None:
     from course_staff.course import Course
-    from course_staff.grading.grade import Settings
-    from course_staff.grading.records import Records
+    from course_staff.grading.grade import GradingSettings
+    from course_staff.grading.records import GradeRecords
 
     course = Course(FIXTURES, "fixture_exercises")
     path = runs.folder / "collected" / "full0" / "90_fixture.ipynb"
@@ -210,10 +210,10 @@ def test_a_record_counts_only_for_the_same_file_and_the_same_seed(runs: Runs, tm
     os.chdir(runs.folder)
     try:
         name, timeout = path.relative_to(runs.folder), 60.0
-        kept = Records(runs.folder / "at_once", Settings(course, SEED, None, timeout))
+        kept = GradeRecords(runs.folder / "at_once", GradingSettings(course, SEED, None, timeout))
         found = kept.find(name)
         assert found is not None and found.points == 10
-        assert Records(runs.folder / "at_once", Settings(course, "other", None, timeout)).find(name) is None
+        assert GradeRecords(runs.folder / "at_once", GradingSettings(course, "other", None, timeout)).find(name) is None
         path.write_text(json.dumps(json.loads(path.read_text()) | {"changed": True}))
         assert kept.find(name) is None
     finally:

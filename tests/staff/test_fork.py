@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from course_staff.building import assemble
-from course_staff.building.launch import Launch, read_launch, stamped, unstamped
-from course_staff.course import ROOT, Course
+from course_staff.building.launch import with_launch_cells, without_launch_cells
+from course_staff.course import ROOT, Course, Launch, read_launch
 from course_staff.release import fork as forking
 from course_staff.release.fork import fork, restamp, text_files
 
@@ -40,7 +40,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = copy / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    command = [sys.executable, "-m", "course_staff.release.fork", NEW.repository, "--release", NEW.release]
+    command = [sys.executable, "-m", "course_staff", "fork", NEW.repository, "--release", NEW.release]
     done = subprocess.run([*command, "--folder", str(copy)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "changed README.md" in done.stdout and f"git tag {NEW.release}" in done.stdout
@@ -66,7 +66,7 @@ def test_a_fork_is_what_the_build_would_make_of_the_new_setting(forked: Path) ->
     for name, solved in NOTEBOOKS:
         path = forked / "notebooks" / ("solutions" if solved else "") / f"{name}.ipynb"
         text = path.read_text(encoding="utf-8")
-        assert text == assemble.dump(stamped(unstamped(load(name, solved)), NEW, name, solved))
+        assert text == assemble.dump(with_launch_cells(without_launch_cells(load(name, solved)), NEW, name, solved))
     for name in ("README.md", "CITATION.cff", "pyproject.toml"):
         assert NEW.url in (forked / name).read_text(encoding="utf-8") or NEW.colab("") in (forked / name).read_text()
 

@@ -43,7 +43,7 @@ from course_staff.course import ROOT, Course
 from course_staff.grading.class_report import class_report
 from course_staff.grading.grade import Grade, Grader, Row, as_grade, read_seed
 from course_staff.grading.notebook import grading_notebook
-from course_staff.grading.reports import file_names, save, table
+from course_staff.grading.reports import file_names, save, text_table
 from course_staff.grading.sandbox.stage import SERVER, stage
 from course_staff.grading.submission import Found, Unreadable, find_solutions, read_submission
 from course_staff.grading.verdicts import judge_outputs, read_message
@@ -101,7 +101,7 @@ def test_the_solution_scores_full_points_twice_with_identical_reports(process: G
     notebook = assemble.solution(read_source(COURSE.source(NAME)), COURSE.package)
     first, second = graded(process, notebook, tmp_path), graded(process, notebook, tmp_path)
     assert first.points == first.out_of == 10 and first.reason == ""
-    assert first == second and table([first]) == table([second])
+    assert first == second and text_table([first]) == text_table([second])
 
 
 def test_wrong_answers_cost_their_points_and_get_their_hint_but_no_values(process: Grader, tmp_path: Path) -> None:
@@ -260,9 +260,9 @@ def test_a_server_that_a_submission_kills_costs_points_even_where_no_other_start
 def test_a_kernel_that_does_not_answer_has_another_try_before_any_submitted_code_ran(
     monkeypatch: pytest.MonkeyPatch, begun: bool, kernels: int
 ) -> None:
-    from course_staff.grading.sandbox import nbval_plugin as nbval_child
+    from course_staff.grading.sandbox import nbval_plugin
 
-    class House:
+    class Pool:
         begun, started = False, 0
 
         def kernel(self) -> tuple[Any, Any]:
@@ -272,16 +272,16 @@ def test_a_kernel_that_does_not_answer_has_another_try_before_any_submitted_code
         def close(self) -> None:
             pass
 
-    def silent(kernel: nbval_child.WatchedKernel) -> None:
-        raise nbval_child.NoKernel("a kernel does not answer")
+    def silent(kernel: nbval_plugin.WatchedKernel) -> None:
+        raise nbval_plugin.NoKernel("a kernel does not answer")
 
-    house = House()
-    house.begun = begun
-    monkeypatch.setitem(nbval_child.JOB, "house", house)
-    monkeypatch.setattr(nbval_child.WatchedKernel, "greet", silent)
-    with pytest.raises(nbval_child.NoKernel, match="does not answer"):
-        nbval_child.WatchedKernel()
-    assert house.started == kernels
+    pool = Pool()
+    pool.begun = begun
+    monkeypatch.setitem(nbval_plugin.JOB, "pool", pool)
+    monkeypatch.setattr(nbval_plugin.WatchedKernel, "greet", silent)
+    with pytest.raises(nbval_plugin.NoKernel, match="does not answer"):
+        nbval_plugin.WatchedKernel()
+    assert pool.started == kernels
 
 
 def test_a_grading_process_that_does_not_run_is_no_fault_of_the_file(
@@ -533,7 +533,7 @@ def test_a_broken_file_gets_a_row_with_the_reason(process: Grader, tmp_path: Pat
     path.write_bytes(content)
     result = process.grade(path)
     assert reason in result.reason and result.points == 0
-    assert reason in table([result])
+    assert reason in text_table([result])
 
 
 def test_unreadable_and_oversized_files_get_a_row_too(process: Grader, tmp_path: Path) -> None:
@@ -677,7 +677,7 @@ GRADES = [
 
 
 def test_the_table_has_a_line_for_every_submission() -> None:
-    assert table(GRADES).splitlines() == [
+    assert text_table(GRADES).splitlines() == [
         "submission     90.1  90.10  total  feedback             remarks",
         "a/anna.ipynb   2     0      2/3    feedback/a/anna.txt  90.10: 2 cells with this id",
         "/b/bert.ipynb  -     -      0      feedback/b/bert.txt  the file is not JSON, so not a notebook",
@@ -718,7 +718,7 @@ def test_where_the_grader_failed_no_report_has_points(tmp_path: Path) -> None:
         save([replace(FAILED, reason="", failed=False)], tmp_path, format)
         save([*GRADES, FAILED], tmp_path, format)
     page = "feedback/c/carl.txt"
-    assert table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", page, *FAILED.reason.split()]
+    assert text_table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", page, *FAILED.reason.split()]
     assert (tmp_path / "grades.csv").read_text().splitlines()[-1] == f"c/carl.ipynb,,,,,,{page},{FAILED.reason}"
     assert json.loads((tmp_path / "grades.json").read_text())[-1]["points"] is None
     assert {path.parent.name for path in tmp_path.rglob("results.json")} == {"anna", "bert"}
@@ -730,7 +730,7 @@ def test_where_the_grader_failed_no_report_has_points(tmp_path: Path) -> None:
 def test_reports_in_every_format(tmp_path: Path) -> None:
     for format in ("table", "csv", "json", "gradescope"):
         save(GRADES, tmp_path, format)
-    assert (tmp_path / "grades.txt").read_text() == table(GRADES)
+    assert (tmp_path / "grades.txt").read_text() == text_table(GRADES)
     assert (tmp_path / "grades.csv").read_text().splitlines() == [
         "submission,notebook,90.1,90.10,total,out_of,feedback,remarks",
         "a/anna.ipynb,90_fixture,2,0,2,3,feedback/a/anna.txt,90.10: 2 cells with this id",

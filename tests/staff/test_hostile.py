@@ -31,7 +31,8 @@ from grading import (
 )
 
 from course_staff.course import ROOT
-from course_staff.grading.grade import Grade, Settings, grade_all
+from course_staff.grading.grade import Grade, GradingSettings, grade_all
+from course_staff.grading.sandbox.box import HIDDEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]  # the first test waits for all submissions
 TOGETHER = 3  # attacks in one submission, each on an exercise of its own; the fourth is answered honestly
@@ -105,7 +106,7 @@ def _listen(listener: socket.socket, host: Host) -> None:
 def state_of(host: Host) -> str:
     """A digest of everything that attacks aim at: canary, package, fixtures, and what they would leave elsewhere."""
     digest = hashlib.sha256()
-    folders = (host.canary, ROOT / "course_lib", ROOT / "notebooks", FIXTURES)
+    folders = (host.canary, *(ROOT / name for name in (*HIDDEN, "notebooks")), FIXTURES)
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
     for folder in (host.canary.parent, host.canary.parent.parent, Path.home(), Path.home().parent, Path("/tmp"), ROOT):
         paths += [folder / name for name in LEFT_BEHIND if (folder / name).exists()]
@@ -134,7 +135,7 @@ def graded(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Graded:
         paths[number] = save_to(folder / f"{number}.ipynb", notebook)
     files = _hostile_files(folder)
     before = state_of(host)
-    settings = Settings(COURSE, SEED, box, SECONDS)
+    settings = GradingSettings(COURSE, SEED, box, SECONDS)
     try:
         order = [*paths.values(), *files.values()]
         grades = {Path(grade.submission): grade for grade in grade_all(order, settings, jobs=2)}

@@ -20,14 +20,12 @@ import course_lib
 from course_staff.building.launch import (
     BADGES,
     INSTALL,
-    Launch,
     badge_files,
     install_code,
-    read_launch,
-    stamped,
-    unstamped,
+    with_launch_cells,
+    without_launch_cells,
 )
-from course_staff.course import ROOT, Course
+from course_staff.course import ROOT, Course, Launch, read_launch
 
 COURSE = Course()
 SETTING = read_launch(ROOT / "pyproject.toml")
@@ -102,10 +100,10 @@ def test_every_notebook_begins_with_badges_and_the_install_cell(name: str, solve
 @each_notebook
 def test_taking_the_cells_off_and_putting_them_on_again_changes_nothing(name: str, solved: bool) -> None:
     notebook = load(name, solved)
-    bare = unstamped(notebook)
+    bare = without_launch_cells(notebook)
     assert len(bare["cells"]) == len(notebook["cells"]) - 2
-    assert stamped(bare, LAUNCH, name, solved) == notebook
-    assert unstamped(bare) == bare and stamped(bare, None, name, solved) == bare
+    assert with_launch_cells(bare, LAUNCH, name, solved) == notebook
+    assert without_launch_cells(bare) == bare and with_launch_cells(bare, None, name, solved) == bare
 
 
 IN_A_KERNEL = """

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from course_staff.course import ROOT
 from course_staff.release import pictures
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = (ROOT / "notebooks/source/00_start_here.py").read_text(encoding="utf-8")
-
-
-def test_the_map_of_the_notebook_is_the_one_of_the_readme():
-    assert (pictures.IMAGES / "course_map.png").read_bytes() == (pictures.ASSETS / "course_map.png").read_bytes()
 
 
 def test_the_shipped_map_is_what_the_script_draws(tmp_path):

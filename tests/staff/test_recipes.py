@@ -14,8 +14,7 @@ import pytest
 import yaml
 
 import course_lib
-from course_staff.building.launch import read_launch
-from course_staff.course import ROOT, Course
+from course_staff.course import ROOT, Course, read_launch
 
 COURSE = Course()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,14 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_staff.course import Course
+from course_staff.course import ROOT, Course, Launch, require_launch
+from course_staff.site import api as site_api
 from course_staff.site import check as site_check
 from course_staff.site import pages as site_pages
 from course_staff.site import text as site_text
-from course_staff.site.pages import NEEDS_A_KERNEL, STATE, VIEW, Settings
+from course_staff.site.pages import NEEDS_A_KERNEL, STATE, VIEW
 from course_staff.site.text import Labels
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = r"""# 02 A notebook
 
 By (02.1) and `(02.1)` and $(02.1)$ we find
@@ -203,23 +205,23 @@ def test_lists_of_equations_and_exercises():
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ("", r'\[tool.course\] repository = "" in pyproject.toml; expected "OWNER/REPO"'),
-        ('[tool.course]\nrepository = "https://host/me"\nrelease = "v1"', 'expected "OWNER/REPO"'),
-        ('[tool.course]\nrepository = "me/mine"\nrelease = "main"', r'release = "main" .* a tag such as'),
+        ("", r"pyproject.toml has no \[tool.course\] with repository and release"),
+        ('[tool.course]\nrepository = "https://host/me"\nrelease = "v1"', "expected a repository as owner/name"),
+        ('[tool.course]\nrepository = "me/mine"\nrelease = "main"', r"a release tag such as .*, got 'main'"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(tmp_path, table, complaint):
     (tmp_path / "pyproject.toml").write_text(table)
     with pytest.raises(ValueError, match=complaint):
-        Settings.read(tmp_path)
+        require_launch(tmp_path / "pyproject.toml")
 
 
 def test_every_address_is_made_from_the_settings():
-    there = Settings("me/mine", "v2")
+    there = Launch("me/mine", "v2")
     assert there.file("a/b.py") == "https://github.com/me/mine/blob/v2/a/b.py"
-    assert there.binder("n.ipynb") == "https://mybinder.org/v2/gh/me/mine/v2?urlpath=lab/tree/n.ipynb"
+    assert there.binder("n.ipynb") == "https://mybinder.org/v2/gh/me/mine/v2?urlpath=lab%2Ftree%2Fn.ipynb"
     assert there.colab("n.ipynb") == "https://colab.research.google.com/github/me/mine/blob/v2/n.ipynb"
-    assert Settings.read().repository.count("/") == 1
+    assert require_launch(ROOT / "pyproject.toml").repository.count("/") == 1
 
 
 # ---------------------------------------------------------------- the finished site
@@ -277,7 +279,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    done = run("-m", "course_staff.site.build", "--out", str(tmp_path))
+    done = run("-m", "course_staff", "site", "--out", str(tmp_path))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is not empty and holds no site" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -292,7 +294,52 @@ def test_for_sphinx_a_warning_is_an_error(tmp_path, link, good):
     for name in ("course.css", "favicon.svg"):
         (source / "_static" / name).write_bytes((ROOT / "docs/site/_static" / name).read_bytes())
     (source / "index.md").write_text(f"(top)=\n# Page\n\n[x]({link})\n")
-    code = "import sys, pathlib; from course_staff.site.build import sphinx; print(sphinx(*map(pathlib.Path, sys.argv[1:])))"
+    code = "import sys; from pathlib import Path; from course_staff.site.build import sphinx\n"
+    code += "print(sphinx(*map(Path, sys.argv[1:])))"
     done = run("-c", code, str(source), str(tmp_path / "out"))
     assert done.stdout.strip().endswith(str(good)), done.stdout + done.stderr
     assert good or link.removeprefix("#") in done.stderr
+
+
+# ---------------------------------------------------------------- the API
+
+
+@pytest.mark.parametrize(
+    ("docstring", "read"),
+    [
+        ("An x_ and a **2 | b* of `Marginal`s.", r"An x\_ and a \*\*2 \| b\* of \ :py:obj:`Marginal`\ s."),
+        ("Give `f(x_t)` *one* try.", r"Give \ ``f(x_t)``\  \ *one*\  try."),
+        ("-log p(x), in nats", r"\-log p(x), in nats"),
+        ("With v:\n    x = 2 * y_\nand so on", "With v:\n\n::\n\n    x = 2 * y_\n\nand so on"),
+        ("t     when\nlong  what it is,\n      in two lines", "t\n   when\nlong\n   what it is,\n   in two lines"),
+    ],
+)
+def test_docstrings_are_prose_code_formulas_and_lists_of_names(docstring, read):
+    assert "\n".join(site_api.as_rst(docstring.splitlines())).strip() == read
+
+
+def test_every_public_function_and_class_stands_on_one_page():
+    """The oracle walks through the files; a page shows what its package exports, or what its module has left."""
+    package, shown = importlib.import_module("course_lib"), []
+    for name, elsewhere in site_api.modules(package):
+        module = importlib.import_module(name)
+        names = set(getattr(module, "__all__", site_api.public(module))) - set(elsewhere)
+        shown += [getattr(module, name) for name in names if callable(getattr(module, name))]
+    files = [file.name for file in pkgutil.walk_packages(package.__path__, "course_lib.")]
+    for module in (importlib.import_module(name) for name in files if not name.startswith("course_lib.command")):
+        for name in site_api.public(module):
+            assert sum(one is getattr(module, name) for one in shown) == 1, f"{module.__name__}.{name}"
+
+
+def test_modules_stand_in_the_order_of_the_map():
+    names = [name for name, _ in site_api.modules(importlib.import_module("course_lib"))]
+    path = ["gaussian", "schedule", "parametrization", "sampling", "objective", "unet", "muon", "training", "data"]
+    assert [name for name in names if name.removeprefix("course_lib.") in path] == [
+        f"course_lib.{name}" for name in path
+    ]
+    assert not any("command" in name for name in names)
+
+
+def test_signatures_keep_the_names_of_long_types():
+    aliases = site_api.aliases()
+    assert aliases["Denoiser"] == "course_lib.parametrization.Denoiser" and aliases["NoiseLaw"] == "NoiseLaw"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from course_staff.building.assemble import KERNEL
+from course_staff.course import ROOT
 from course_staff.studies.small_machine import GB, first_line, measure
 
 if not hasattr(os, "sched_setaffinity") or not Path("/proc/self/status").exists():
     pytest.skip("cores and memory are limited on Linux only", allow_module_level=True)
 
-ROOT = Path(__file__).resolve().parent.parent
 TAKE = "# a comment\nheld = bytearray(400_000_000)\nfor k in range(0, len(held), 4096): held[k] = 1"
 
 
@@ -51,7 +51,7 @@ def test_cells_are_named_by_their_first_line_of_code() -> None:
 
 
 def test_bad_arguments_get_one_line() -> None:
-    command = [sys.executable, "-m", "course_staff.studies.small_machine"]
+    command = [sys.executable, "-m", "course_staff", "small-machine"]
     for more, words in ((["--cores", "4096"], "expected --cores from 1"), (["77"], "no notebook '77'")):
         done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1

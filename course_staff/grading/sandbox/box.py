@@ -20,6 +20,7 @@ from .cgroups import Groups
 
 MB = 10**6
 INSIDE = "/box"
+HIDDEN = ("course_lib", "course_checks", "course_staff")  # packages that a kernel may see only as staged
 ENTER = 'for file in $COURSE_GROUPS; do echo $$ > "$file"; done; unset COURSE_GROUPS; exec "$@"'
 INSTALL = "on Debian or Ubuntu: apt-get install bubblewrap"
 REFUSED = "this machine lets its users make no such box: docs/teaching.md, 'Where bubblewrap is refused', has ways out"
@@ -46,7 +47,7 @@ class Box:
 
     bwrap: str
     as_root: bool
-    masked: tuple[str, ...]  # folders with an unpruned course package
+    masked: tuple[str, ...]  # folders of packages that are hidden
 
     def command(self, stage: Path, sockets: Path, limits: Limits, arguments: list[str]) -> list[str]:
         """`arguments` in the box: `stage` is /box/course in it, read-only, and `sockets` is /box/sockets."""
@@ -65,7 +66,7 @@ class Box:
             *_parents(f"{INSIDE}/course"),
             *("--ro-bind", str(stage), f"{INSIDE}/course", "--bind", str(sockets), f"{INSIDE}/sockets"),
             *("--remount-ro", "/", "--chdir", "/tmp"),
-            *(_dropped(user) if user else ()),
+            *(_drop_to(user) if user else ()),
             *("/usr/bin/prlimit", f"--nproc={_processes(limits, user)}", f"--fsize={limits.file}", "--core=0", "--"),
             *arguments,
         ]
@@ -157,7 +158,7 @@ def _parents(folder: str) -> list[str]:
     return [word for name in names for word in ("--perms", "0755", "--dir", name)]
 
 
-def _dropped(user: int) -> list[str]:
+def _drop_to(user: int) -> list[str]:
     identity = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
     return ["/usr/bin/setpriv", *identity, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
 

@@ -22,8 +22,8 @@ class Garbled(RuntimeError):
     """The kernel sent something that is no message, or far too much."""
 
 
-class Wires:
-    """Connections to one kernel. They are made once: nothing that takes the kernel's place later is connected to."""
+class KernelConnection:
+    """The sockets of one kernel. Connected to once: nothing that takes the kernel's place later is connected to."""
 
     def __init__(self, connection: dict[str, Any]) -> None:
         self.session = Session(key=connection["key"].encode(), signature_scheme=connection["signature_scheme"])
@@ -75,12 +75,12 @@ class Wires:
             return None
         try:
             message = self.session.deserialize(self.session.feed_identities(frames)[1])
-            return _needed(str(message["msg_type"]), message["parent_header"].get("msg_id"), message["content"])
+            return _strip(str(message["msg_type"]), message["parent_header"].get("msg_id"), message["content"])
         except Exception as error:
             raise Garbled("the kernel sent something that is no message") from error
 
 
-def _needed(kind: str, parent: Any, content: dict[str, Any]) -> dict[str, Any] | None:
+def _strip(kind: str, parent: Any, content: dict[str, Any]) -> dict[str, Any] | None:
     """The message in the one form that nbval gets to see; None for prints and everything else it need not see."""
     found: dict[str, Any] = {}
     if kind == "status":

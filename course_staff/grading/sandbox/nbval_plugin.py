@@ -26,7 +26,7 @@ from course_checks.registry import load
 
 from ..notebook import verdict_line
 from ..verdicts import Judged, judge_outputs
-from .connection import Garbled, Wires
+from .connection import Garbled, KernelConnection
 from .kernels import KernelServer, NoKernel
 
 SETUP = 120.0  # seconds for a kernel to start, and for the trusted setup cell, whatever students get
@@ -38,7 +38,7 @@ class KernelEnded(RuntimeError):
     """The kernel ended while a cell ran."""
 
 
-class House:
+class KernelPool:
     """Starts kernels, one at a time; where their server is broken, by a new one."""
 
     def __init__(self, **settings: Any) -> None:
@@ -47,12 +47,12 @@ class House:
         self.begun = False  # whether any code of the submission has run
         self.failure = ""  # why no kernel started before that: not the submission's doing
 
-    def kernel(self) -> tuple[KernelServer, Wires]:
-        """A fresh kernel and the connections to it. NoKernel where a new server cannot start one either."""
+    def kernel(self) -> tuple[KernelServer, KernelConnection]:
+        """A fresh kernel and the connection to it. NoKernel where a new server cannot start one either."""
         for attempt in (1, 2):
             try:
                 self.server = self.server or KernelServer(**self.settings)
-                return self.server, Wires(self.server.start_kernel(SETUP))
+                return self.server, KernelConnection(self.server.start_kernel(SETUP))
             except (NoKernel, OSError):
                 self.close()
                 if attempt == 2:
@@ -74,16 +74,16 @@ class WatchedKernel(RunningKernel):
     """One kernel for one exercise. Its death is noticed at once; time-outs are for the whole cell, however chatty."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.hung, house = False, JOB["house"]
-        self.server, self.wires = house.kernel()
+        self.hung, pool = False, JOB["pool"]
+        self.server, self.connection = pool.kernel()
         try:
             self.greet()
         except (NoKernel, KernelEnded, Garbled):
-            self.wires.close()
-            if house.begun:
+            self.connection.close()
+            if pool.begun:
                 raise
-            house.close()  # nobody has touched it: once more, by another server
-            self.server, self.wires = house.kernel()
+            pool.close()  # nobody has touched it: once more, by another server
+            self.server, self.connection = pool.kernel()
             self.greet()
 
     def greet(self) -> None:
@@ -91,7 +91,7 @@ class WatchedKernel(RunningKernel):
         deadline = time.monotonic() + SETUP
         while time.monotonic() < deadline:
             try:
-                request = self.wires.send("kernel_info_request", {})
+                request = self.connection.send("kernel_info_request", {})
                 self.await_reply(request, timeout=2)
                 self.await_idle(request, 1)
                 return
@@ -101,19 +101,19 @@ class WatchedKernel(RunningKernel):
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
         content = {"code": cell_input, "silent": False, "store_history": False, "user_expressions": {}}
-        return self.wires.send("execute_request", content | {"allow_stdin": False, "stop_on_error": False})
+        return self.connection.send("execute_request", content | {"allow_stdin": False, "stop_on_error": False})
 
     def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
         if self.hung:
             raise Empty
-        return self.wires.receive(stream, SETUP if timeout is None else timeout)
+        return self.connection.receive(stream, SETUP if timeout is None else timeout)
 
     def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
         deadline = time.monotonic() + (SETUP if timeout is None else timeout)
         while time.monotonic() < deadline:
-            self.wires.drain()
+            self.connection.drain()
             try:
-                reply = self.wires.receive("shell", min(0.2, max(0.0, deadline - time.monotonic())))
+                reply = self.connection.receive("shell", min(0.2, max(0.0, deadline - time.monotonic())))
             except Empty:
                 if not self.is_alive():
                     raise KernelEnded from None
@@ -131,7 +131,7 @@ class WatchedKernel(RunningKernel):
 
     def stop(self) -> None:
         self.hung = True
-        self.wires.close()
+        self.connection.close()
 
 
 def collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector:
@@ -192,13 +192,13 @@ class GradingCell(nbval.plugin.IPyNbCell):
 
     def blame_grader(self, reason: str) -> None:
         """A setup cell that fails before any code of the submission has run is no fault of the submission."""
-        if self.role == "setup" and not JOB["house"].begun:
-            JOB["house"].failure = reason
+        if self.role == "setup" and not JOB["pool"].begun:
+            JOB["pool"].failure = reason
             self.session.shouldstop = reason
 
     def runtest(self) -> None:
-        if self.role == "solution" and not JOB["house"].begun:
-            JOB["house"].begun = True
+        if self.role == "solution" and not JOB["pool"].begun:
+            JOB["pool"].begun = True
             tell(JOB["channel"], {"begun": True})
         self.config.option.nbval_cell_timeout = seconds = SETUP if self.role == "setup" else JOB["timeout"]
         try:
@@ -272,7 +272,7 @@ def tell(channel: int, line: dict[str, Any]) -> None:
 
 
 def run_notebook(path: Path, channel: int, job: dict[str, Any]) -> None:
-    """Run the grading notebook at `path` through nbval; `job` has package, seed, nonces, timeout and house."""
+    """Run the grading notebook at `path` through nbval; `job` has package, seed, nonces, timeout and pool."""
     JOB.update(job, channel=channel)
     nbval.plugin.pytest_collect_file = collect_file
     # One file in one process: what `--dist loadfile` is for, without xdist.

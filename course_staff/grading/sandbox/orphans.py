@@ -36,7 +36,7 @@ def end_all(seconds: float = 10.0) -> bool:
     if os.getpid() not in _adopters:
         return True
     deadline = time.monotonic() + seconds
-    while found := _below():
+    while found := _running_below():
         _kill(found)
         if time.monotonic() > deadline:
             return False
@@ -47,7 +47,7 @@ def end_all(seconds: float = 10.0) -> bool:
 def end_marked(text: str, seconds: float = 10.0) -> bool:
     """Kill processes that have `text` in a value of their environment, and all below them; whether nothing is left."""
     deadline = time.monotonic() + seconds
-    while found := list(_marked(text)):
+    while found := list(_running_marked(text)):
         _kill(found)
         if time.monotonic() > deadline:
             return False
@@ -61,7 +61,7 @@ def _prctl(option: int, value: int) -> None:
             ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def _below() -> list[Any]:
+def _running_below() -> list[Any]:
     """Running processes below this one. Those that have ended are waited for: of the adopted ones nobody else does."""
     import psutil  # type: ignore[import-untyped]  # comes with ipykernel
 
@@ -75,7 +75,7 @@ def _below() -> list[Any]:
     return running
 
 
-def _marked(text: str) -> Any:
+def _running_marked(text: str) -> Any:
     import psutil
 
     for member in psutil.process_iter():

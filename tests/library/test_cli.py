@@ -18,6 +18,8 @@ from PIL import Image
 
 import course_lib.muon as muon
 from course_lib.__main__ import main
+from course_lib.generate import SAMPLER_STEPS
+from course_lib.sampling import STEPS
 from course_lib.unet import PRESETS, UNet, parameter_count
 
 TRAIN = ["train", "--data", "digits", "--preset", "tiny", "--steps", "6", "--batch", "8", "--save-seconds", "0"]
@@ -249,6 +251,14 @@ def test_the_help_of_train_gives_the_defaults_that_count(capsys):
         assert f"{name} {float(f'{parameter_count(UNet(layout)) / 1e6:.2g}'):g}" in said
 
 
+def test_the_help_of_sample_gives_every_sampler_its_steps(capsys):
+    with pytest.raises(SystemExit):
+        main(["sample", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name in STEPS:
+        assert f"{name} {SAMPLER_STEPS[name]}" in said
+
+
 def test_a_run_is_neither_overwritten_nor_mixed_with_another(run: Path, capsys):
     before = (run / "model.safetensors").read_bytes()
     assert main([*TRAIN, "--out", str(run)]) == 2
@@ -271,10 +281,10 @@ def test_the_record_says_how_the_run_was_made(run: Path):
 
 def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path, monkeypatch):
     from course_lib.command import train as command
-    from course_lib.data import Digits
+    from course_lib.data import Labelled
 
     images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    monkeypatch.setattr(command, "dataset", lambda name: Digits(images, torch.zeros(20).long()))
+    monkeypatch.setattr(command, "dataset", lambda name: Labelled(images, torch.zeros(20).long()))
     folder, out = tmp_path / "c", tmp_path / "c.npz"
     words = ["cifar10" if word == "digits" else word for word in TRAIN]
     assert main([*words, "--out", str(folder)]) == 0
@@ -286,19 +296,25 @@ def test_colour_images_of_another_size_are_trained_on_and_sampled(tmp_path: Path
 
 def test_data_that_cannot_be_had_is_one_line_and_exit_code_one(tmp_path: Path, monkeypatch, capsys):
     from course_lib.data import datasets
-    from course_lib.data.download import Remote
 
-    nowhere = Remote("images.gz", ("http://127.0.0.1:9/images.gz",), ("md5:0",))
+    nowhere = datasets.Remote("images.gz", ("http://127.0.0.1:9/images.gz",), ("md5:0",))
     monkeypatch.setitem(datasets.SOURCES, "mnist", datasets.Source({"train": (nowhere, nowhere)}, ""))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     assert main([*TRAIN, "--data", "mnist", "--out", str(tmp_path / "m")]) == 1
-    error = capsys.readouterr().err
-    assert "cannot get images.gz" in error and len(error.strip().splitlines()) == 1
+    asked, error = capsys.readouterr().err.splitlines()
+    assert asked.startswith("Downloading data from 'http://127.0.0.1:9/images.gz'")
+    assert error.startswith("course_lib train: cannot get images.gz; by hand, put it into ")
     assert not (tmp_path / "m").exists()
 
 
+def test_a_missing_pooch_is_one_line_and_exit_code_two(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert main([*TRAIN, "--data", "mnist", "--out", str(tmp_path / "m")]) == 2
+    assert capsys.readouterr().err == "course_lib train: data set 'mnist' needs pooch: python -m pip install pooch\n"
+
+
 def test_the_command_line_offers_every_data_set():
-    from course_lib.__main__ import parser
+    from course_lib.command.parser import parser
     from course_lib.data.datasets import SOURCES
 
     for name in ("digits", *SOURCES):

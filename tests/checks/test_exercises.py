@@ -20,7 +20,7 @@ from course_checks.judging import compare, judge_function
 from course_checks.names import global_names, outside
 from course_checks.running import Outcome, run
 
-sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 FIXTURE = "fixture_exercises"
 
 COURSE = [exercise for number in notebooks() for exercise in of_notebook(number)]

@@ -17,10 +17,8 @@ from course_lib.lessons.corruption import (
     corrupt_exactly,
     corrupt_step,
     denoise_renoise,
-    exact_flip_table,
     fade,
     fading,
-    flip_table,
     pixelate,
     pixelation,
     random_pixels,
@@ -31,7 +29,7 @@ from course_lib.lessons.corruption import (
 )
 from course_lib.oracle import gaussian_denoiser
 from course_lib.sampling import ddim, last, renoise, sample
-from course_lib.schedule import Cosine, Linear, Marginal, jump
+from course_lib.schedule import Cosine, Linear, Marginal, Table, jump
 
 F64 = torch.float64
 
@@ -83,19 +81,19 @@ def test_flipping_keeps_alpha_of_the_mean_and_preserves_the_variance():
     x, generator = torch.ones(4000, 50), torch.Generator().manual_seed(1)
     for _ in range(12):
         x = corrupt_step(x, random_pixels(x, 5, generator), random_values((4000, 5), generator))
-    level = flip_table(5, 50, 12)(12)
-    assert float(level.alpha) == pytest.approx(0.9**12)
+    alpha = float(untouched_probability(5, 50, 12))
+    sigma = math.sqrt(1 - alpha**2)
+    assert alpha == pytest.approx(0.9**12)
     pixel = x[:, 17]
-    assert abs(pixel.mean() - level.alpha) < 5 * level.sigma / math.sqrt(4000)
-    assert abs(pixel.var() - level.sigma**2) < 5 * 2 * level.alpha * level.sigma / math.sqrt(4000)
+    assert abs(pixel.mean() - alpha) < 5 * sigma / math.sqrt(4000)
+    assert abs(pixel.var() - sigma**2) < 5 * 2 * alpha * sigma / math.sqrt(4000)
 
 
 def test_without_replacement_alpha_falls_on_a_line_to_zero():
     x, generator = torch.ones(4000, 20), torch.Generator().manual_seed(1)
     found = corrupt_exactly(x, 15, random_pixels(x, 20, generator), random_values((4000, 20), generator))
-    level = exact_flip_table(20)(15)
-    assert float(level.alpha) == 0.25 and float(exact_flip_table(20)(20).alpha) == 0
-    assert abs(found[:, 3].mean() - level.alpha) < 5 * level.sigma / math.sqrt(4000)
+    alpha = 1 - 15 / 20
+    assert abs(found[:, 3].mean() - alpha) < 5 * math.sqrt((1 - alpha**2) / 4000)
 
 
 def test_steps_to_reach_alpha_are_the_first_that_do():
@@ -261,7 +259,8 @@ def test_repairs_run_downwards_only(loop):
 
 
 def test_the_pixel_process_obeys_the_bridges_conditions():
-    """flip_table is variance preserving and its kernel's scale is 1 - k/d, whatever t."""
-    table = flip_table(10, 784, 50)
+    """Flipping is variance preserving, and its kernel's scale is 1 - k/d, whatever t."""
+    alpha = untouched_probability(10, 784, torch.arange(51))
+    table = Table(alpha, torch.sqrt(1 - alpha**2))
     torch.testing.assert_close(table.betas, torch.full((50,), 1 - (1 - 10 / 784) ** 2, dtype=F64))
     assert isinstance(table(50), Marginal)

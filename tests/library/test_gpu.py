@@ -38,7 +38,7 @@ from course_lib.schedule import karras_times
 from course_lib.training import TrainConfig, train
 from course_lib.unet import PRESETS, UNet, UNetConfig, parameter_count
 from course_staff.studies import gpu_check
-from course_staff.studies.diffusers_unet import Theirs
+from course_staff.studies.diffusers_unet import DiffusersUNet
 
 LAYOUT = UNetConfig(width=8, head_dim=8, multipliers=(1, 2))
 CUDA = torch.device("cuda", 0)
@@ -396,7 +396,7 @@ def test_large_has_the_size_of_ho_et_al():
     """diffusers' UNet2DModel in the layout of Ho et al. 2020 for CIFAR-10 has their 35.7 million parameters; ours 2%
     fewer, having a narrower embedding of the noise level."""
     with torch.device("meta"):
-        theirs = parameter_count(Theirs(PRESETS["large"], 32))
+        theirs = parameter_count(DiffusersUNet(PRESETS["large"], 32))
         ours = parameter_count(UNet(PRESETS["large"]))
     assert theirs == pytest.approx(35.7e6, rel=0.002)
     assert ours == pytest.approx(theirs, rel=0.025)

@@ -225,7 +225,7 @@ def test_saved_page_is_complete(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frames": RAMP * 2 - 1}, r"run from -1 to 1, expected \[0, 1\].*to_unit"),
+        ({"frames": RAMP * 2 - 1}, r"run from -1 to 1, expected \[0, 1\].*as_pixels"),
         ({"frames": RAMP * np.nan}, r"run from nan to nan"),
         ({"frames": np.zeros((2, 4, 8, 8))}, r"with 4 channels, expected 1 or 3"),
         ({"frames": np.zeros((8, 8))}, r"shape \(8, 8\), expected \(F, H, W\)"),

@@ -26,7 +26,7 @@ from course_lib.engine.parallel import ALONE, Processes, join_processes, started
 from course_lib.parametrization import Parametrization
 from course_lib.unet import UNet, UNetConfig
 
-WORKER = str(Path(__file__).with_name("parallel_worker.py"))
+WORKER = str(Path(__file__).parents[1] / "parallel_worker.py")
 TRAIN = ["train", "--preset", "tiny", "--steps", "8", "--batch", "8", "--device", "cpu", "--save-seconds", "0"]
 
 

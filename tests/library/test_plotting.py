@@ -35,7 +35,7 @@ def shown_pixels(picture: plotting.Picture) -> np.ndarray:
 
 def test_unit_range_is_the_affine_map_of_minus_one_to_one_clipped():
     values = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 7.0])
-    np.testing.assert_allclose(plotting.to_unit(values), [0, 0, 0.25, 0.5, 0.75, 1, 1])
+    np.testing.assert_allclose(plotting.as_pixels(values), [0, 0, 0.25, 0.5, 0.75, 1, 1])
 
 
 def test_tile_puts_image_i_in_row_i_div_columns():
@@ -172,7 +172,7 @@ def test_drawing_twice_moves_nothing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: plotting.image_grid(-np.ones((1, 2, 2)), alt="x"), r"from -1 to -1, expected \[0, 1\].*to_unit"),
+        (lambda: plotting.image_grid(-np.ones((1, 2, 2)), alt="x"), r"from -1 to -1, expected \[0, 1\].*as_pixels"),
         (lambda: plotting.image_grid(np.full((1, 2, 2), np.nan), alt="x"), r"from nan to nan, expected \[0, 1\]"),
         (lambda: plotting.image_grid(np.ones((2, 5, 2, 2)), alt="x"), r"\(2, 5, 2, 2\), expected \(N, H, W\)"),
         (lambda: plotting.image_grid(np.ones((0, 2, 2)), alt="x"), "nothing to show"),
@@ -199,3 +199,42 @@ def test_plotting_leaves_torch_and_pyplot_alone():
 def test_curves_share_a_range_of_y_where_told():
     pictures = [plotting.curves({"y": y}, alt="a line", ylim=(-2.0, 3.0)) for y in ([0.0, 1.0], [-1.0, 2.5])]
     assert [picture.figure.axes[0].get_ylim() for picture in pictures] == [(-2.0, 3.0)] * 2
+
+
+def test_each_label_gets_its_own_marker_and_colour():
+    points, labels = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 10
+    axes = plotting.labelled_points(points, labels, alt="Thirty points").figure.axes[0]
+    drawn = [collection for collection in axes.collections if len(collection.get_offsets())]
+    assert len(drawn) == 10 and all(len(collection.get_offsets()) == 3 for collection in drawn)
+    assert len({tuple(collection.get_facecolor()[0]) for collection in drawn}) == 10
+    assert len({len(collection.get_paths()[0].vertices) for collection in drawn}) > 5  # the shapes of digits differ
+
+
+def test_labels_and_labelled_points_must_match():
+    with pytest.raises(ValueError, match="3 points but labels of shape"):
+        plotting.labelled_points(torch.zeros(3, 2), torch.zeros(2), alt="x")
+
+
+def test_each_column_of_a_ribbon_is_scaled_to_its_own_largest_value():
+    density = np.outer(np.array([0.5, 1.0, 0.25]), np.array([1.0, 10.0, 0.001]))
+    picture = plotting.ribbon(density, alt="three equal columns", extent=(0, 1, -1, 1))
+    shown = picture.figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(shown, np.outer([0.5, 1.0, 0.25], np.ones(3)))
+
+
+def test_tracks_of_a_ribbon_are_drawn_at_their_times_with_one_name_a_group():
+    times, positions = np.array([1.0, 0.5, 0.0]), np.array([[0.0, 0.3], [0.1, 0.4], [0.2, 0.5]])
+    picture = plotting.ribbon(
+        np.ones((2, 2)), alt="two tracks", extent=(0, 1, -1, 1), tracks={"ODE": (times, positions)}
+    )
+    axes = picture.figure.axes[0]
+    assert [line.get_ydata().tolist() for line in axes.lines] == positions.T.tolist()
+    assert all(line.get_xdata().tolist() == times.tolist() for line in axes.lines)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ODE"]
+
+
+def test_bad_shapes_of_a_ribbon_are_named():
+    with pytest.raises(ValueError, match="shape \\(3,\\), expected \\(rows, columns\\)"):
+        plotting.ribbon(np.ones(3), alt="one row", extent=(0, 1, 0, 1))
+    with pytest.raises(ValueError, match="'ODE' have shape \\(2,\\) at 2 times"):
+        plotting.ribbon(np.ones((2, 2)), alt="a bad track", extent=(0, 1, 0, 1), tracks={"ODE": ([0, 1], [0, 1])})
