@@ -1,7 +1,7 @@
 """The training loop, as a generator: the caller owns the progress bar, the plots, the snapshots and the stopping.
 
-    for state in train(network, parametrization, images, TrainConfig(seconds=90)):
-        ...                                   # state.step, state.loss, state.average
+for state in train(network, parametrization, images, TrainConfig(seconds=90)):
+    ...                                   # state.step, state.loss, state.average
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ def test_every_variant_has_a_file_of_its_own():
 def test_the_performance_pages_operations_and_shares_follow_from_each_other():
     page = (ROOT / "docs" / "performance.md").read_text()
     rows = {line.split("|")[1].split(",")[0].strip(): line.split("|")[2:4] for line in page.splitlines() if "|" in line}
-    peak = float(re.search(r"matrices reached (\d+) GFLOP/s", page)[1]) * 1e9
+    peak = float(re.search(r"matrices\s+reached (\d+) GFLOP/s", page)[1]) * 1e9
     for column, network in enumerate((UNet(PRESETS["tiny"]), DiffusersUNet(USUAL, 28))):
 
         def number(row, column=column):
