@@ -3,8 +3,8 @@
 The map, in the order in which to read. Every room imports only from rooms above it.
 
 gaussian         a Gaussian as an affine map of noise; `per_sample`, where a number meets an image; mixtures
-schedule/        alpha and sigma as functions of time: `Marginal`, `kernel`, `bridge`; curves, tables, times, laws
-parametrization  `Prediction` and `Denoiser`; the table of what a network may be asked for: x0, eps, v, edm
+schedule/        what a `Schedule` is; `Marginal`, `kernel`, `bridge`; curves of alpha and sigma, tables, times, laws
+parametrization  `Prediction`, `Denoiser`, clipping; the table of what a network may be asked for: x0, eps, v, edm
 sampling         one loop, and the steps that plug into it: DDPM, DDIM, Heun, renoise
 objective        the losses, and every term of the bound
 oracle           denoisers that are exactly right: for a Gaussian, a mixture, a finite set of images
@@ -24,9 +24,9 @@ lessons/         what only one notebook needs: flipped pixels, the hourglass, th
 command/         the command line
 
 What would go where: a new schedule is a class in `schedule/curves`, a new sampler a step in `sampling`, a new target a
-row of the table in `parametrization`, a new way to train a loss in `objective`; guidance is a `Denoiser` that wraps
-denoisers. None of them is a new loop. Exercises are in the package `course_checks`, one file an exercise; building,
-grading and the site are in `course_staff`.
+row of the table in `parametrization`, a new way to train a loss in `objective`; guidance, a file to come, is a
+`Denoiser` that wraps denoisers. None of them is a new loop. Exercises are in the package `course_checks`, one file an
+exercise; building, grading and the site are in `course_staff`.
 
 A digit's way: data > training (objective asks parametrization asks schedule) > checkpoint > sampling > scrubber.
 """

@@ -24,7 +24,7 @@ def standard_noise(count: int = 400) -> np.ndarray:
     return torch.randn(count, 2, generator=generator, dtype=torch.float64).numpy()
 
 
-def turned(A: np.ndarray, degrees: float) -> np.ndarray:
+def turn(A: np.ndarray, degrees: float) -> np.ndarray:
     """A R, with R the rotation by this angle: another map (2, 2) of the same Gaussian."""
     angle = math.radians(degrees)
     return A @ np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -33,7 +33,7 @@ def turned(A: np.ndarray, degrees: float) -> np.ndarray:
 def render_noise(degrees: float) -> str:
     """SVG: the standard noise e, turned by `degrees`, with the circles of radius 1 and 2; a colour a quarter."""
     plot = _plane()
-    e, rotation = standard_noise(), turned(np.eye(2), degrees)
+    e, rotation = standard_noise(), turn(np.eye(2), degrees)
     content = [*_cloud(plot, e @ rotation.T)]
     content += [ellipse(plot, (0, 0), np.eye(2), radius, ORANGE, 3 - radius) for radius in (1, 2)]
     content += _unit_arrows(plot, np.eye(2), np.zeros(2))
@@ -41,11 +41,11 @@ def render_noise(degrees: float) -> str:
     return plot.svg(content, alt=alt, title="e, standard noise", key={"radius 1 and 2": (ORANGE, "")})
 
 
-def render_mapped(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
+def render_image(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
     """SVG: the points A e + m, `A` (2, 2), `m` (2,), the ellipses at 1 and 2 standard deviations, and A's columns."""
     plot = _plane()
     lengths = np.linalg.svd(A, compute_uv=False)
-    content = [*_cloud(plot, standard_noise() @ turned(A, degrees).T + m)]
+    content = [*_cloud(plot, standard_noise() @ turn(A, degrees).T + m)]
     content += [ellipse(plot, m, A, radius, ORANGE, 3 - radius) for radius in (1, 2)]
     content += _unit_arrows(plot, A, m)
     alt = (
@@ -57,7 +57,7 @@ def render_mapped(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
 
 def render_moments(A: np.ndarray, m: np.ndarray, degrees: float = 0.0) -> str:
     """HTML: mean and covariance, derived (m, A A^T) and measured in the points shown."""
-    law = Gaussian(torch.as_tensor(turned(A, degrees)), torch.as_tensor(m))
+    law = Gaussian(torch.as_tensor(turn(A, degrees)), torch.as_tensor(m))
     points = law.sample(torch.as_tensor(standard_noise()))
     exact = [*law.mean.tolist(), *_three(law.cov)]
     seen = [*points.mean(0).tolist(), *_three(torch.cov(points.T))]
@@ -91,7 +91,7 @@ def affine_gaussian() -> Explorer:
         A, m = np.array([[v["a11"], v["a12"]], [v["a21"], v["a22"]]]), np.array([v["m1"], v["m2"]])
         return {
             "noise": render_noise(v["turn"]),
-            "mapped": render_mapped(A, m, v["turn"]),
+            "mapped": render_image(A, m, v["turn"]),
             "moments": render_moments(A, m, v["turn"]),
         }
 

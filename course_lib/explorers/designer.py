@@ -24,7 +24,7 @@ from ..schedule import (
     jump,
     kernel,
 )
-from .drawing import BLUE, DASHES, GREEN, ORANGE, PAGE, Plot, embedded, levels, line, picture, table, text
+from .drawing import BLUE, DASHES, GREEN, ORANGE, PAGE, Plot, embed, levels, line, picture, table, text
 from .panel import Explorer, choice, log_slider, slider, whole
 
 GRID = torch.linspace(0, 1, 201, dtype=torch.float64)
@@ -147,10 +147,10 @@ def render_digit(schedule: Continuous, t: float, label: int) -> str:
     """SVG: the digit at `t`, then at nine even times; everywhere the same noise."""
     frames = noised_digit(schedule, torch.cat([torch.tensor([t], dtype=torch.float64), STRIP]), label)
     large, small, gap = 112, 84, 4
-    parts = [embedded(frames[0], 0, 22, large, large), text(large / 2, 14, f"t = {t:.2f}", weight=600)]
+    parts = [embed(frames[0], 0, 22, large, large), text(large / 2, 14, f"t = {t:.2f}", weight=600)]
     for i, (frame, time) in enumerate(zip(frames[1:], STRIP.tolist(), strict=True)):
         x = large + 20 + i * (small + gap)
-        parts += [embedded(frame, x, 50, small, small), text(x + small / 2, 44, f"{time:.3g}")]
+        parts += [embed(frame, x, 50, small, small), text(x + small / 2, 44, f"{time:.3g}")]
     parts.append(text(large + 20, 14, "The same digit, the same noise, at nine even times", anchor="start", weight=600))
     log_snr = format_number(float(schedule(t).log_snr))
     alt = f"The digit {label} with noise at t = {t:.2f} (log SNR {log_snr}), and at nine times from clean to noise"
@@ -158,7 +158,7 @@ def render_digit(schedule: Continuous, t: float, label: int) -> str:
 
 
 @cache
-def asked(label: int) -> Tensor:
+def digit_posterior(label: int) -> Tensor:
     """The classifier's probability of the right digit at each of `LEVELS`, mean of `NOISES` noises, (61,) float64.
 
     Divided by sqrt(alpha**2 + sigma**2), what the classifier sees depends on the log-SNR alone. So it is asked once a
@@ -174,12 +174,12 @@ def asked(label: int) -> Tensor:
 
 
 def confidence(schedule: Continuous, times: Tensor, label: int) -> np.ndarray:
-    """The classifier's mean probability of the right digit at `times` (F,): read from `asked` between its levels, (F,).
+    """The classifier's mean probability of the right digit at `times`, (F,): `digit_posterior`, between its levels too.
 
     Beyond the ends of `LEVELS` (noise too weak to matter, or nothing else left) the end's value.
     """
     log_snr = schedule(times).log_snr.clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT)
-    return np.interp(log_snr.numpy(), LEVELS.numpy(), asked(label).numpy())
+    return np.interp(log_snr.numpy(), LEVELS.numpy(), digit_posterior(label).numpy())
 
 
 def render_confidence(schedule: Continuous, t: float, label: int) -> str:

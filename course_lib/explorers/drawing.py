@@ -201,10 +201,10 @@ def levels(values: Any, plot: Plot) -> str:
     """Values (rows, columns) in [0, 1], row 0 at the bottom, as colours filling the plot."""
     array = as_array(values)[::-1]
     coloured = _viridis()[np.clip(array * 255, 0, 255).round().astype(np.uint8)]
-    return embedded(coloured, LEFT, TOP, plot.width, plot.height, smooth=True)
+    return embed(coloured, LEFT, TOP, plot.width, plot.height, smooth=True)
 
 
-def embedded(pixels: np.ndarray, x: float, y: float, width: float, height: float, smooth: bool = False) -> str:
+def embed(pixels: np.ndarray, x: float, y: float, width: float, height: float, smooth: bool = False) -> str:
     """Pixels, uint8 (H, W) or (H, W, 3), as an SVG image at (x, y) of `width` x `height` pixels."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)

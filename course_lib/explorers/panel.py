@@ -50,7 +50,7 @@ class Explorer(widgets.VBox):
         self.add_class("course-explorer")
         pictures.add_class("course-explorer-views")
         for control in self.controls.values():
-            control.observe(self._moved, names="value")
+            control.observe(self._on_move, names="value")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Explorer(widgets.VBox):
             self.views[name].value = content
         self._hide()
 
-    def _moved(self, _change: Any) -> None:
+    def _on_move(self, _change: Any) -> None:
         if self._due is not None:
             return
         try:

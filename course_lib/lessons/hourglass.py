@@ -99,10 +99,10 @@ class Hourglass(nn.Module):
         upper = self.down1(self.stem(h), features)  # (B, width, H / 2, W / 2)
         lower = self.down2(self.shrink(upper), features)  # (B, 2 width, H / 4, W / 4)
         h = self.middle(self.out_of_waist(self.into_waist(lower)), features)
-        h = self.up2(self._joined(h, lower), features)
+        h = self.up2(self._join(h, lower), features)
         h = F.interpolate(self.grow(h), scale_factor=2.0, mode="nearest")
-        h = self.up1(self._joined(h, upper), features)
+        h = self.up1(self._join(h, upper), features)
         return F.pixel_shuffle(self.head(F.silu(self.norm(h))), 2)
 
-    def _joined(self, h: Tensor, skip: Tensor) -> Tensor:
+    def _join(self, h: Tensor, skip: Tensor) -> Tensor:
         return torch.cat([h, skip], dim=1) if self.skips else h

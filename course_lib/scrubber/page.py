@@ -81,7 +81,7 @@ def markup(
     return f'<div class="course-scrubber" data-scrubber="{name}">{body}</div>'
 
 
-def standalone(fragment: str, title: str) -> str:
+def whole_page(fragment: str, title: str) -> str:
     """A page of its own around one scrubber."""
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'

@@ -31,7 +31,7 @@ class Scrubber:
 
     def save(self, path: str | Path) -> None:
         """Write a page that holds only this scrubber."""
-        Path(path).write_text(page.standalone(self.html, self.alt), encoding="utf-8")
+        Path(path).write_text(page.whole_page(self.html, self.alt), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return self.html

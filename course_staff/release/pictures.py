@@ -25,7 +25,7 @@ from course_lib.gaussian import per_sample
 from course_lib.oracle import mixture_denoiser
 from course_lib.plotting.picture import STYLE
 from course_lib.sampling import ddim, sample
-from course_lib.schedule import Cosine, Truncated
+from course_lib.schedule import STANDARD
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -165,7 +165,7 @@ def _emergence(axes: Axes) -> None:
 
 def _flow(axes: Axes) -> None:
     """Paths of the exact probability-flow ODE from noise (left) to two points (right): first coordinate over time."""
-    schedule = Truncated(Cosine())
+    schedule = STANDARD
     times = schedule.times(60)
     start = torch.linspace(-2, 2, 13, dtype=torch.float64)[:, None] * torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     states = sample(mixture_denoiser(toys.two_points()), schedule, times, start, ddim, _generator())

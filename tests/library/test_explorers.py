@@ -97,7 +97,7 @@ def test_the_ellipse_is_that_of_the_covariance(A):
     A, m = np.array(A), np.array([0.5, -1.0])
     plot = Plot((-4.0, 4.0, -4.0, 4.0), 300, 300)
     values, vectors = np.linalg.eigh(A @ A.T)
-    drawn = ellipses(affine.render_mapped(A, m))
+    drawn = ellipses(affine.render_image(A, m))
     assert len(drawn) == 2
     for deviations, (cx, cy, rx, ry, degrees) in zip((1, 2), drawn, strict=True):
         assert data_units(plot, np.array([cx, cy])) == pytest.approx(m, abs=0.01)
@@ -109,7 +109,7 @@ def test_the_ellipse_is_that_of_the_covariance(A):
 def test_the_points_are_the_noise_mapped():
     A, m = np.array([[1.2, 0.6], [0.2, 0.7]]), np.array([0.5, 0.25])
     plot = Plot((-4.0, 4.0, -4.0, 4.0), 300, 300)
-    drawn = np.concatenate(paths(affine.render_mapped(A, m), "dots"))
+    drawn = np.concatenate(paths(affine.render_image(A, m), "dots"))
     expected = affine.standard_noise() @ A.T + m
     assert len(drawn) == 400
     assert np.sort(data_units(plot, drawn), 0) == pytest.approx(np.sort(expected, 0), abs=0.01)
@@ -117,13 +117,13 @@ def test_the_points_are_the_noise_mapped():
 
 def test_turning_the_noise_moves_the_points_and_not_the_ellipse():
     A, m = np.array([[1.2, 0.6], [0.2, 0.7]]), np.zeros(2)
-    before, after = affine.render_mapped(A, m), affine.render_mapped(A, m, 90)
+    before, after = affine.render_image(A, m), affine.render_mapped(A, m, 90)
     assert ellipses(before) == ellipses(after)
     assert np.concatenate(paths(before, "dots")) != pytest.approx(np.concatenate(paths(after, "dots")), abs=1)
 
 
 def test_a_map_to_a_line_is_drawn_as_a_thin_ellipse():
-    rx, ry = ellipses(affine.render_mapped(np.array([[1.0, 1.0], [1.0, 1.0]]), np.zeros(2)))[0][2:4]
+    rx, ry = ellipses(affine.render_image(np.array([[1.0, 1.0], [1.0, 1.0]]), np.zeros(2)))[0][2:4]
     assert rx == pytest.approx(2 * 300 / 8, abs=0.01)
     assert 0 < ry <= 0.5
 
