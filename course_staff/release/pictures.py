@@ -25,7 +25,7 @@ from course_lib.gaussian import per_sample
 from course_lib.oracle import mixture_denoiser
 from course_lib.plotting.picture import STYLE
 from course_lib.sampling import ddim, sample
-from course_lib.schedule import STANDARD
+from course_lib.schedule import STANDARD, Cosine
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
