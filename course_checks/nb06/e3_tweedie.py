@@ -77,8 +77,8 @@ EXERCISE = Exercise(
             "The score points uphill, towards where data are. Denoising goes along with it.",
         ),
         WrongAnswer(
-            tweedie(x0=lambda S, x, a, s: (x + S) / a),
-            "How far to walk along the score depends on the noise: at sigma = 0 there is nothing to remove.",
+            tweedie(x0=lambda S, x, a, s: x / a + s**2 * S),
+            "Solve score = (alpha x_0 - x_t) / sigma**2 for x_0 once more: what does alpha divide?",
         ),
         WrongAnswer(
             tweedie(eps=lambda S, x, a, s, x0: s * S),

@@ -51,17 +51,16 @@ def voted(
     v: Callable[..., Tensor] = lambda a, s, stds: (a * stds) ** 2 + s**2,
     centres: Callable[..., Tensor] = lambda a, means: a * means,
     half_logs: Callable[[int], float] = lambda d: 0.5 * d,
-    half: float = 0.5,
     prior: Callable[[Tensor], Tensor] = torch.log,
     votes: Callable[[Tensor], Tensor] = lambda logs: logs.softmax(1),
     pull_by: Callable[[Tensor], Tensor] = lambda v: v,
 ) -> Callable[..., Tensor]:
-    """The right score but for one thing: variances, centres, the normaliser, the exponent, weights, votes, the pull."""
+    """The right score but for one thing: variances, centres, the normaliser, weights, votes, the pull."""
 
     def score(x: Tensor, weights: Tensor, means: Tensor, stds: Tensor, marginal: Marginal) -> Tensor:
         variance = v(marginal.alpha, marginal.sigma, stds).expand(len(weights))
         pull = centres(marginal.alpha, means) - x[:, None]
-        logs = prior(weights) - half_logs(x.shape[1]) * torch.log(variance) - half * pull.square().sum(2) / variance
+        logs = prior(weights) - half_logs(x.shape[1]) * torch.log(variance) - 0.5 * pull.square().sum(2) / variance
         return (votes(logs)[:, :, None] * pull / pull_by(variance)[:, None]).sum(1)
 
     return score
@@ -116,10 +115,6 @@ EXERCISE = Exercise(
             "Noising shrinks the picture as well: where is the centre of a noised bump?",
         ),
         WrongAnswer(
-            voted(v=lambda a, s, stds: a * stds**2 + s**2),
-            "A scale acts on a standard deviation once, and on a variance twice.",
-        ),
-        WrongAnswer(
             voted(v=lambda a, s, stds: stds**2 + s**2),
             "The bump's own width shrinks together with the picture.",
         ),
@@ -134,6 +129,10 @@ EXERCISE = Exercise(
         WrongAnswer(
             voted(votes=naive),
             "Far away every density is 0 in floating point, and 0 / 0 is NaN. Subtract the largest logarithm first.",
+        ),
+        WrongAnswer(
+            voted(votes=lambda logs: logs.softmax(0)),
+            "The votes of all bumps at one place sum to 1. Yours sum to 1 over the places.",
         ),
         WrongAnswer(
             voted(prior=torch.zeros_like),

@@ -123,5 +123,9 @@ EXERCISE = Exercise(
             "The scales are per sample, but the fraction may be one number per sample, (B,), too: how is it spread "
             "over x?",
         ),
+        WrongAnswer(
+            length_with(fit=lambda value, like: value, fit_fraction=lambda value, like: value),
+            "The marginals may hold one number per sample, (B,). They must not be spread along the last dimension.",
+        ),
     ),
 )

@@ -40,7 +40,6 @@ def heun_with(
     weights: tuple[float, float] = (0.5, 0.5),
     shown: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda alpha, y, x_t: alpha * y,
     level: str = "earlier",
-    reach: float = 1.0,
     clock: Callable[[Marginal], Tensor] = lambda marginal: marginal.ratio,
     begin: bool = True,
     end: bool = True,
@@ -52,7 +51,7 @@ def heun_with(
         y, du = x_t / later.alpha if begin else x_t, clock(earlier) - clock(later)
         slope = denoiser(x_t, later).eps
         if last_too or bool(earlier.sigma > 0):
-            trial = shown(earlier.alpha, y + reach * du * slope, x_t)
+            trial = shown(earlier.alpha, y + du * slope, x_t)
             slope = weights[0] * slope + weights[1] * denoiser(trial, earlier if level == "earlier" else later).eps
         return (earlier.alpha if end else 1.0) * (y + du * slope)
 

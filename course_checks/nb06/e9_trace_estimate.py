@@ -106,6 +106,10 @@ EXERCISE = Exercise(
             "Averaging K independent numbers divides the variance by K: and the standard deviation?",
         ),
         WrongAnswer(
+            trace_with(right_estimate, error=lambda found: found.std(0, correction=0) / math.sqrt(len(found))),
+            "The mean was estimated from the same numbers: divide by K - 1.",
+        ),
+        WrongAnswer(
             trace_with(right_estimate, error=lambda found: found.var(0) / len(found)),
             "That is the variance of the mean. Asked for is its standard error.",
         ),
