@@ -57,7 +57,7 @@ test: $(VENV)/.test ## run every test: library, notebooks, browser
 	@$(MAKE) --no-print-directory --keep-going -j1 test-library test-notebooks test-browser
 
 test-library: $(VENV)/.test ## the library's tests
-	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser" tests $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not browser" tests $(PYTEST_ARGS)
 
 test-notebooks: $(VENV)/.test ## run the solved notebooks and compare their marked outputs (nbval)
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 300 notebooks/solutions $(PYTEST_ARGS)
@@ -66,7 +66,7 @@ test-browser: $(VENV)/.test ## the tests that drive a real Chromium
 	$(PYTEST) -m browser tests/browser $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test ## the library's tests without those marked slow
-	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile -m "not browser and not slow" tests $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not browser and not slow" tests $(PYTEST_ARGS)
 
 test-all: test ## every test, every notebook with the widget libraries that Colab has, and what nbgrader makes of them
 	tests/colab_pins.sh $(VENV)

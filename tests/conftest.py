@@ -25,12 +25,17 @@ BROWSER_FLAGS = (
 )
 
 
+# Files that take minutes go first, so that two processes end at about the same time (see `make test-library`).
+LONGEST = ("test_unsolved.py", "test_notebooks.py", "test_grade.py", "test_hostile.py", "test_parallel.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/browser/ carries the marker `browser`."""
+    """Everything in tests/browser/ carries the marker `browser`; the longest files come first."""
     folder = Path(__file__).parent / "browser"
     for item in items:
         if folder in item.path.parents:
             item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
