@@ -150,6 +150,7 @@ def fetch(remote: Remote, folder: Path, also_in: Sequence[Path] = (), progress: 
     for path in (place / remote.name for place in (*also_in, folder)):
         if path.is_file() and any(_matches(path, *checksum.split(":")) for checksum in remote.checksums):
             return path
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
     get = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 18)
     trouble = []
     for url in remote.urls:
