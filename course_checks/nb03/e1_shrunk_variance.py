@@ -67,7 +67,7 @@ EXERCISE = Exercise(
         ),
         WrongAnswer(
             lambda t, gamma, std, data: gamma ** (2 * t) * data + std**2 * t,
-            "Old noise shrinks together with the picture: the first step's noise is not whole any more. See (03.3).",
+            "Old noise shrinks together with the picture: the first step's noise is no longer whole. See (03.3).",
         ),
         WrongAnswer(
             lambda t, gamma, std, data: gamma ** (2 * t) * data + 1 - gamma ** (2 * t),

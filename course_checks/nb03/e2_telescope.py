@@ -1,4 +1,4 @@
-"""Exercise 03.2: Alpha and sigma from the gammas."""
+"""Exercise 03.2: alpha and sigma from the gammas."""
 
 from __future__ import annotations
 
@@ -69,6 +69,10 @@ EXERCISE = Exercise(
         WrongAnswer(
             table_with(sigma=lambda g, a: 1 - a),
             "alpha + sigma = 1 keeps nothing. What adds up to 1 are the variances, alpha**2 and sigma**2.",
+        ),
+        WrongAnswer(
+            table_with(sigma=lambda g, a: (1 - a).sqrt()),
+            "alpha multiplies the picture, so its share of the variance is alpha**2, Ho et al.'s alpha-bar.",
         ),
         WrongAnswer(
             table_with(sigma=lambda g, a: 1 - a**2),

@@ -1,4 +1,4 @@
-"""Exercise 03.3: jump."""
+"""Exercise 03.3: the jump from x_0 to x_t, with a time for each picture."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def jump_with(
     return jump
 
 
-def whole_noise(x_0: Tensor, t: Tensor, alphas: Tensor, sigmas: Tensor, noise: Tensor) -> Tensor:
+def leave_noise_whole(x_0: Tensor, t: Tensor, alphas: Tensor, sigmas: Tensor, noise: Tensor) -> Tensor:
     return per_sample(alphas[t], x_0) * x_0 + noise
 
 
-def shrunk_together(x_0: Tensor, t: Tensor, alphas: Tensor, sigmas: Tensor, noise: Tensor) -> Tensor:
+def shrink_both(x_0: Tensor, t: Tensor, alphas: Tensor, sigmas: Tensor, noise: Tensor) -> Tensor:
     return per_sample(alphas[t], x_0) * (x_0 + per_sample(sigmas[t], x_0) * noise)
 
 
@@ -106,11 +106,11 @@ EXERCISE = Exercise(
             "The table holds the product of all steps up to t already. Multiply it up again and you go too far.",
         ),
         WrongAnswer(
-            whole_noise,
+            leave_noise_whole,
             "The noise has to be scaled as well: at t = 0 there is none.",
         ),
         WrongAnswer(
-            shrunk_together,
+            shrink_both,
             "sigma_t is the noise's standard deviation in the end, after all shrinking: alpha_t does not shrink it "
             "again.",
         ),

@@ -12,6 +12,8 @@ from course_lib.schedule import Table
 from ..contract import Case, Exercise, WrongAnswer
 from .inputs import constant_curve, cosine_curve, linear_curve, straight_curve
 
+Curve = Callable[[Tensor], Tensor]
+
 
 def betas_of(alpha: Curve, T: int) -> Tensor:
     values = alpha(torch.linspace(0, 1, T + 1, dtype=torch.float64))
@@ -28,9 +30,6 @@ def cases(g: Generator) -> list[Case]:
         Case("a cosine that ends at 0", (cosine_curve, 6 + int(torch.randint(0, 5, (), generator=g)))),
         Case("alpha = 1 - t", (straight_curve, 20)),
     ]
-
-
-Curve = Callable[[Tensor], Tensor]
 
 
 # The wrong answers.
@@ -50,9 +49,9 @@ def of_neighbours(rule: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Curve, 
     return betas
 
 
-def too_few_times(alpha: Curve, T: int) -> Tensor:
+def one_short(alpha: Curve, T: int) -> Tensor:
     values = alpha(torch.linspace(0, 1, T, dtype=torch.float64))
-    return 1 - (values / torch.cat([values.new_ones(1), values[:-1]])) ** 2
+    return 1 - (values[1:] / values[:-1]) ** 2
 
 
 def one_late(alpha: Curve, T: int) -> Tensor:
@@ -61,7 +60,7 @@ def one_late(alpha: Curve, T: int) -> Tensor:
     return torch.cat([betas[1:], betas[-1:]])
 
 
-def scaled_from_a_thousand(alpha: Curve, T: int) -> Tensor:
+def rescale_a_thousand(alpha: Curve, T: int) -> Tensor:
     values = alpha(grid(1000))
     betas = 1 - (values[1:] / values[:-1]) ** 2
     at = (torch.arange(1, T + 1) * 1000 / T).round().long() - 1
@@ -107,17 +106,17 @@ EXERCISE = Exercise(
             "This is gamma squared, Ho et al.'s alpha_t: what a step keeps of the variance. beta is the rest.",
         ),
         WrongAnswer(
-            too_few_times,
-            "T steps have T + 1 ends. With T times from 0 to 1 one step is missing, and the first beta is 0.",
+            one_short,
+            "T steps have T + 1 ends: you return T - 1 betas. At how many times do you have to read the curve?",
         ),
         WrongAnswer(
             one_late,
             "beta_1 belongs to the step from t = 0 to t = 1 / T: the first of the ratios, not the second.",
         ),
         WrongAnswer(
-            scaled_from_a_thousand,
-            "Betas of a thousand steps times 1000 / T: only nearly right, and beyond 1 for few steps. Use alpha at the "
-            "T + 1 times of this table.",
+            rescale_a_thousand,
+            "The betas of a thousand steps times 1000 / T are only nearly right, and larger than 1 for few steps. Use "
+            "alpha at the T + 1 times of this table.",
         ),
         WrongAnswer(
             lambda alpha, T: torch.linspace(1e-4, 0.02, T, dtype=torch.float64),

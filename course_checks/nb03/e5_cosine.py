@@ -46,18 +46,23 @@ def root(value: Tensor) -> Tensor:
 def cosine_with(
     angles: Callable[[Tensor, float], tuple[Tensor, float]] = angle,
     bend: Callable[[Tensor], Tensor] = lambda ratio: ratio,
-    normed: bool = True,
+    normalise: bool = True,
     sigma: Callable[[Tensor], Tensor] = lambda alpha: root(1 - alpha**2),
 ) -> Callable[[Tensor, float], tuple[Tensor, Tensor]]:
     def cosine(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
         now, first = angles(t, offset)
-        alpha = bend(torch.cos(now) / (math.cos(first) if normed else 1.0))
+        alpha = bend(torch.cos(now) / (math.cos(first) if normalise else 1.0))
         return alpha, sigma(alpha)
 
     return cosine
 
 
-def unclamped(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+def sine_beside(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+    now, first = angle(t, offset)
+    return torch.cos(now) / math.cos(first), torch.sin(now)
+
+
+def without_clamp(t: Tensor, offset: float) -> tuple[Tensor, Tensor]:
     """As it comes out where rounding makes alpha a hair larger than 1: on every machine."""
     alpha, sigma = cosine_with()(t, offset)
     return alpha, torch.where(t == 0, math.nan, sigma)
@@ -80,9 +85,13 @@ EXERCISE = Exercise(
             "alpha is the cosine itself, not its square.",
         ),
         WrongAnswer(
-            cosine_with(normed=False),
+            cosine_with(normalise=False),
             "At t = 0 the picture is clean, alpha = 1. With an offset the cosine is not 1 there: divide by its value "
             "at 0.",
+        ),
+        WrongAnswer(
+            sine_beside,
+            "alpha was divided by something and sigma was not: is alpha**2 + sigma**2 still 1? At t = 0, is sigma 0?",
         ),
         WrongAnswer(
             cosine_with(lambda t, offset: ((t + offset) * QUARTER, offset * QUARTER)),
@@ -114,7 +123,7 @@ EXERCISE = Exercise(
             "Which way does time run? t = 0 is the clean picture, alpha = 1.",
         ),
         WrongAnswer(
-            unclamped,
+            without_clamp,
             "Rounding makes alpha a hair larger than 1 at t = 0, and the root of a negative number is no number: clamp "
             "1 - alpha**2 at 0.",
         ),

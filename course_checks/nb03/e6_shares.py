@@ -51,17 +51,22 @@ def shares_with(rule: Callable[[Tensor, int, int], Tensor]) -> Callable[[Tensor]
     return shares
 
 
-def right(gammas: Tensor, t: int, i: int) -> Tensor:
+def right_share(gammas: Tensor, t: int, i: int) -> Tensor:
     return (1 - gammas[i] ** 2) * gammas[i + 1 : t + 1].square().prod()
 
 
-def normed(gammas: Tensor) -> Tensor:
-    rows = shares_with(right)(gammas)
+def normalise_rows(gammas: Tensor) -> Tensor:
+    rows = shares_with(right_share)(gammas)
     return rows / rows.sum(1, keepdim=True)
 
 
-def future(gammas: Tensor) -> Tensor:
-    rows = shares_with(right)(gammas)
+def by_cumulative_products(gammas: Tensor) -> Tensor:
+    kept = gammas.square().cumprod(0)
+    return torch.tril((1 - gammas**2) * kept[:, None] / kept[None, :])
+
+
+def with_future_noises(gammas: Tensor) -> Tensor:
+    rows = shares_with(right_share)(gammas)
     for t in range(len(gammas)):
         rows[t, t + 1 :] = 1 - gammas[t + 1 :] ** 2
     return rows
@@ -92,15 +97,20 @@ EXERCISE = Exercise(
             "These are the gammas before step i. A noise is shrunk by what comes after it.",
         ),
         WrongAnswer(
-            normed,
+            normalise_rows,
             "Do not make the rows sum to 1: what is missing in them is what is left of the picture.",
         ),
         WrongAnswer(
-            future,
+            by_cumulative_products,
+            "A ratio of cumulative products divides 0 by 0 where a gamma is 0. Go from row to row instead: old shares "
+            "shrink, a new one enters.",
+        ),
+        WrongAnswer(
+            with_future_noises,
             "The noises of later steps are not in x_t yet: above the diagonal all is 0.",
         ),
         WrongAnswer(
-            lambda gammas: shares_with(right)(gammas).T,
+            lambda gammas: shares_with(right_share)(gammas).T,
             "Rows and columns: a row is a day t, a column is the injection i it comes from.",
         ),
         WrongAnswer(
@@ -108,7 +118,7 @@ EXERCISE = Exercise(
             "The noise that keeps the variance has variance 1 - gamma**2, not 1 - gamma.",
         ),
         WrongAnswer(
-            shares_with(lambda g, t, i: right(g, t, i).sqrt()),
+            shares_with(lambda g, t, i: right_share(g, t, i).sqrt()),
             "These are the coefficients of the noises. Their shares of the variance are the squares.",
         ),
         WrongAnswer(

@@ -1,4 +1,4 @@
-"""Exercise 03.7: the bridge."""
+"""Exercise 03.7: the bridge, q(x_s | x_t, x_0) for any two times s < t."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from course_lib.schedule import Marginal, bridge, bridge_weights
 
 from ..contract import ONE, Call, Case, Exercise, WrongAnswer, normal
 from .shared import exploding, neither, pair
+
+Weights = Callable[[Marginal, Marginal], tuple[Tensor, Tensor, Tensor]]
 
 
 def bridge_moments(x_0: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
@@ -38,10 +40,8 @@ def cases(g: Generator) -> list[Case]:
 # The wrong answers.
 
 
-Weights = Callable[[Marginal, Marginal], tuple[Tensor, Tensor, Tensor]]
-
-
 def parts(earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
+    """r, what the step from s to t keeps of a picture, and v, the variance of its noise."""
     r = later.alpha / earlier.alpha
     return r, later.sigma**2 - (r * earlier.sigma) ** 2
 
@@ -59,7 +59,7 @@ def with_std(rule: Callable[[Marginal, Marginal, Tensor, Tensor], Tensor]) -> Ca
     return bridge_with(lambda s, t: (*bridge_weights(s, t)[:2], rule(s, t, *parts(s, t))))
 
 
-def as_if_kept(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+def as_if_preserving(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
     r = t.alpha / s.alpha
     v = 1 - r**2
     return r * (s.sigma / t.sigma) ** 2, s.alpha * v / t.sigma**2, s.sigma * v.sqrt() / t.sigma
@@ -81,18 +81,20 @@ def of_x0(rule: Callable[[Marginal, Marginal, Tensor, Tensor], Tensor]) -> Calla
     return bridge_with(weights)
 
 
-def unsquared_shrink(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+def shrink_without_square(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
     r = t.alpha / s.alpha
     v = t.sigma**2 - r * s.sigma**2
     return r * (s.sigma / t.sigma) ** 2, s.alpha * v / t.sigma**2, s.sigma * v.sqrt() / t.sigma
 
 
-def ddim(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
-    ratio = s.sigma / t.sigma
-    return ratio, s.alpha - ratio * t.alpha, bridge_weights(s, t)[2]
+def by_precisions(s: Marginal, t: Marginal) -> tuple[Tensor, Tensor, Tensor]:
+    """Right wherever sigma_s > 0: the precisions of the two pieces of knowledge add."""
+    r, v = parts(s, t)
+    variance = 1 / (1 / s.sigma**2 + r**2 / v)
+    return variance * r / v, variance * (s.alpha / s.sigma**2), variance.sqrt()
 
 
-def ends_swapped(x_0: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
+def swap_ends(x_0: Tensor, x_t: Tensor, earlier: Marginal, later: Marginal) -> tuple[Tensor, Tensor]:
     of_x_t, of_x_0, std = bridge_weights(earlier, later)
     return per_sample(of_x_0, x_t) * x_t + per_sample(of_x_t, x_0) * x_0, std
 
@@ -103,10 +105,7 @@ EXERCISE = Exercise(
     points=3,
     reference=bridge_moments,
     cases=cases,
-    answers=(
-        "course_lib.schedule.bridge",
-        "course_lib.schedule.bridge_weights",
-    ),
+    answers=("course_lib.schedule.bridge", "course_lib.schedule.bridge_weights"),
     wrong_answers=(
         WrongAnswer(
             with_std(lambda s, t, r, v: s.sigma**2 * v / t.sigma**2),
@@ -118,7 +117,7 @@ EXERCISE = Exercise(
             "ratio?",
         ),
         WrongAnswer(
-            bridge_with(as_if_kept),
+            bridge_with(as_if_preserving),
             "1 - r**2 is the kernel's variance only where the variance is preserved. In general it is "
             "sigma_t**2 - r**2 sigma_s**2.",
         ),
@@ -144,13 +143,12 @@ EXERCISE = Exercise(
             "The weights need not add up to 1, because pictures shrink: w_t alpha_t + w_0 = alpha_s.",
         ),
         WrongAnswer(
-            bridge_with(unsquared_shrink),
+            bridge_with(shrink_without_square),
             "In the step's variance the old noise counts with r**2: r shrinks a picture, r**2 a variance.",
         ),
         WrongAnswer(
-            bridge_with(ddim),
-            "This mean keeps all of the old noise. The bridge's mean keeps less of it, because the rest is drawn "
-            "afresh.",
+            bridge_with(by_precisions),
+            "sigma_s is 0 at s = 0: do not divide by it. Bring the fractions together, or write the mean with a gain.",
         ),
         WrongAnswer(
             bridge_with(bridge_weights, fit=lambda value, x: value),
@@ -158,7 +156,7 @@ EXERCISE = Exercise(
             "`per_sample`.",
         ),
         WrongAnswer(
-            ends_swapped,
+            swap_ends,
             "The weights are right but each stands at the wrong picture. At s = 0 the answer is x_0.",
         ),
     ),

@@ -43,7 +43,7 @@ def kernel_with(
     return kernel
 
 
-def added(s: Marginal, t: Marginal, r: Tensor) -> Tensor:
+def right_std(s: Marginal, t: Marginal, r: Tensor) -> Tensor:
     return torch.sqrt(t.sigma**2 - (r * s.sigma) ** 2)
 
 
@@ -81,19 +81,28 @@ EXERCISE = Exercise(
             "Standard deviations of independent noises do not subtract. Their squares do.",
         ),
         WrongAnswer(
+            kernel_with(lambda s, t, r: torch.sqrt(t.sigma**2 + (r * s.sigma) ** 2)),
+            "The VARIANCES of the step's noise and of what is left of the old noise add up to sigma_t**2. So the "
+            "step's is a difference.",
+        ),
+        WrongAnswer(
+            kernel_with(lambda s, t, r: t.alpha * torch.sqrt((t.sigma / t.alpha) ** 2 - (s.sigma / s.alpha) ** 2)),
+            "alpha_t may be 0: do not divide by it. Multiply the bracket out.",
+        ),
+        WrongAnswer(
             kernel_with(lambda s, t, r: t.sigma),
             "sigma_t counts all the noise since the clean picture. Part of it was there at s already.",
         ),
         WrongAnswer(
-            kernel_with(added, lambda s, t: t.alpha),
+            kernel_with(right_std, lambda s, t: t.alpha),
             "alpha_t starts from the clean picture. x_s has been shrunk by alpha_s already.",
         ),
         WrongAnswer(
-            kernel_with(added, lambda s, t: s.alpha / t.alpha),
-            "Upside down: from s to t the picture gets smaller, so the scale is at most 1.",
+            kernel_with(right_std, lambda s, t: s.alpha / t.alpha),
+            "Your scale is upside down: from s to t the picture gets smaller, so the scale is at most 1.",
         ),
         WrongAnswer(
-            kernel_with(added, lambda s, t: (t.alpha / s.alpha) ** 2),
+            kernel_with(right_std, lambda s, t: (t.alpha / s.alpha) ** 2),
             "The scale multiplies a picture, not a variance: no square.",
         ),
     ),

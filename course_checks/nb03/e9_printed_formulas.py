@@ -52,13 +52,12 @@ def measure(error: Callable[[Formula, Table], Tensor]) -> Callable[[list, list],
     return errors
 
 
-def judged(reduce: Callable[[Gaps], Tensor]) -> Callable[[list, list], Tensor]:
+def worst_by(reduce: Callable[[Gaps], Tensor]) -> Callable[[list, list], Tensor]:
     return measure(lambda formula, table: reduce(Gaps.of(formula, table)))
 
 
-def row_early(formula: Formula, table: Table) -> Tensor:
-    gaps = Gaps.of(formula, table, shift=-1).all
-    return gaps[:, 1:].abs().max() if gaps.shape[1] > 1 else gaps.nan_to_num().abs().max()
+def with_the_first(formula: Formula, table: Table) -> Tensor:
+    return Gaps.of(formula, table, first=1).all.nan_to_num().abs().max()
 
 
 def without_the_last(formula: Formula, table: Table) -> Tensor:
@@ -74,49 +73,52 @@ EXERCISE = Exercise(
     cases=cases,
     wrong_answers=(
         WrongAnswer(
-            judged(lambda gaps: gaps.all[:, -1].abs().max()),
+            worst_by(lambda gaps: gaps.all[:, -1].abs().max()),
             "You looked at one t only, the last. A misprint may hide there: take the largest gap over all t.",
         ),
         WrongAnswer(
-            judged(lambda gaps: gaps.all[:, 0].abs().max()),
+            worst_by(lambda gaps: gaps.all[:, 0].abs().max()),
             "You looked at one t only, the first. Go through t = 2 ... T and take the largest gap.",
         ),
         WrongAnswer(
-            judged(lambda gaps: gaps.all.abs().amax(0).mean()),
+            worst_by(lambda gaps: gaps.all.abs().amax(0).mean()),
             "The largest gap over all t is asked for, not the mean: a misprint must not drown among good steps.",
         ),
         WrongAnswer(
-            judged(lambda gaps: gaps.all.max()),
+            worst_by(lambda gaps: gaps.all.max()),
             "A gap may be negative: take absolute values before you take the largest.",
         ),
         WrongAnswer(
-            judged(lambda gaps: gaps.mean.abs().max()),
+            worst_by(lambda gaps: gaps.mean.abs().max()),
             "Only the condition on the mean is checked. A wrong std does not show in it.",
         ),
         WrongAnswer(
-            judged(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.covariance.abs()).max()),
+            worst_by(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.covariance.abs()).max()),
             "The condition on the variance is missing, the only one in which the std appears.",
         ),
         WrongAnswer(
-            judged(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.variance.abs()).max()),
-            "Not all three conditions are checked; the covariance is missing: without it the wrong root in w_t is "
-            "caught too weakly.",
+            worst_by(lambda gaps: torch.maximum(gaps.mean.abs(), gaps.variance.abs()).max()),
+            "The condition on the covariance is missing. Without it the wrong root in w_t is caught too weakly.",
         ),
         WrongAnswer(
             measure(lambda formula, table: Gaps.of(formula, table, power=1).worst),
             "The formulas return a standard deviation. In the condition on the variance it is squared.",
         ),
         WrongAnswer(
-            measure(row_early),
-            "Rows and times: the table's row 0 is the clean picture, so alpha_t is table.alpha[t], and s is row t - 1.",
+            measure(lambda formula, table: Gaps.of(formula, table, shift=-1).worst),
+            "Row t belongs to time t. You have taken the rows of the step before, from t - 2 to t - 1.",
         ),
         WrongAnswer(
-            judged(lambda gaps: gaps.all.square().max()),
+            worst_by(lambda gaps: gaps.all.square().max()),
             "The gap itself is asked for, not its square.",
         ),
         WrongAnswer(
             measure(without_the_last),
             "t runs to T, the last step included: how many rows has table.alpha, and where does `range` stop?",
+        ),
+        WrongAnswer(
+            measure(with_the_first),
+            "The formulas are for t = 2 ... T. At t = 1 there is no beta before beta_1: the index -1 takes the last.",
         ),
     ),
 )

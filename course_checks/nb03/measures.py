@@ -1,4 +1,7 @@
-"""The measurement of exercise 03.9: how far a formula for one step back is from the conditions that a walk sets."""
+"""The measurement of exercise 03.9: how far a formula for one step back is from the conditions that a walk sets.
+
+Not in `inputs`, which enters the grading box: this is the answer. Notebook 03 uses it after the exercise.
+"""
 
 from __future__ import annotations
 

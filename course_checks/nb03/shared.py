@@ -1,4 +1,4 @@
-"""What several exercises of notebook 03 share."""
+"""What several exercises of notebook 03 share: numbers drawn from a range, and pairs of marginals as recipes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ def number(generator: Generator, low: float, high: float) -> float:
     return round(float(between(generator, low, high)), 3)
 
 
-def levels(later: Tensor, before: Tensor) -> tuple[Call, Call]:
-    """Two variance-preserving marginals: of log-SNR `later`, and of one higher by `before`."""
-    return tuple(Call(Marginal, torch.sigmoid(at).sqrt(), torch.sigmoid(-at).sqrt()) for at in (later + before, later))  # type: ignore[return-value]
+def marginal_at(log_snr: Tensor) -> Call:
+    """The variance-preserving marginal(s) with this log-SNR."""
+    return Call(Marginal, torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt())
 
 
 def pair(g: Generator, *shape: int) -> tuple[Call, Call]:
-    return levels(between(g, -2.0, 1.0, *shape), between(g, 0.6, 2.0, *shape))
+    """A less and a more noisy marginal of this shape, both variance preserving."""
+    later = between(g, -2.0, 1.0, *shape)
+    earlier = later + between(g, 0.6, 2.0, *shape)
+    return marginal_at(earlier), marginal_at(later)
 
 
 def exploding(g: Generator) -> tuple[Call, Call]:
+    """A pair in which the picture keeps its size, alpha = 1, while sigma grows."""
     sigma = between(g, 0.4, 0.9)
     return Call(Marginal, ONE, sigma), Call(Marginal, ONE, sigma + between(g, 0.3, 0.9))
 

@@ -74,12 +74,9 @@ def naive_logs(logits: Tensor, x: Tensor) -> Tensor:
     return (x * torch.log(f) + (1 - x) * torch.log(1 - f)).sum(1)
 
 
-def clamped(floor: float) -> Part:
-    def reconstruction(logits: Tensor, x: Tensor) -> Tensor:
-        f = torch.sigmoid(logits).clamp(floor, 1 - floor)
-        return (x * torch.log(f) + (1 - x) * torch.log(1 - f)).sum(1)
-
-    return reconstruction
+def clamped_logs(logits: Tensor, x: Tensor) -> Tensor:
+    f = torch.sigmoid(logits).clamp(1e-6, 1 - 1e-6)
+    return (x * torch.log(f) + (1 - x) * torch.log(1 - f)).sum(1)
 
 
 EXERCISE = Exercise(
@@ -124,7 +121,7 @@ EXERCISE = Exercise(
             "softplus.",
         ),
         WrongAnswer(
-            elbo(reconstruction=clamped(1e-6)),
+            elbo(reconstruction=clamped_logs),
             "Clamping changes the number: a pixel that costs a thousand nats is booked as 14. Use the logits.",
         ),
         WrongAnswer(
@@ -138,7 +135,7 @@ EXERCISE = Exercise(
         ),
         WrongAnswer(
             elbo(reconstruction=lambda logits, x: log_likelihood(torch.sigmoid(logits), x)),
-            "The decoder's output are logits already; do not put a sigmoid before a formula that expects logits.",
+            "The decoder's outputs are logits already; do not put a sigmoid before a formula that expects logits.",
         ),
         WrongAnswer(
             elbo(price=lambda m, v: 0 * m.sum(1)),

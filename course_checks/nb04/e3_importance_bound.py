@@ -77,6 +77,10 @@ EXERCISE = Exercise(
             "Divide by the number of draws, not by the number of pictures.",
         ),
         WrongAnswer(
+            lambda p, q: bound(p - q, 1) if len(p) == p.shape[1] else bound(p - q),
+            "Row k holds the k-th draw of every picture: average over dimension 0.",
+        ),
+        WrongAnswer(
             lambda p, q: -bound(p - q),
             "This is the loss. The bound itself is a lower bound on log p(x).",
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -78,9 +77,9 @@ def only_points(x_t: Tensor, a: Tensor, probabilities: Tensor, s: Marginal, t: M
     return s.alpha * a + 0 * x_t[:, None]
 
 
-def swapped(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    probabilities, means, std = back_with()(*arguments)
-    return probabilities.flip(1), means, std
+def exchanged_weights(x_t: Tensor, a: Tensor, probabilities: Tensor, s: Marginal, t: Marginal) -> Tensor:
+    of_x_0, of_x_t, _ = bridge_weights(s, t)
+    return of_x_t * x_t[:, None] + of_x_0 * a
 
 
 def plain_exponentials(logs: Tensor) -> Tensor:
@@ -96,11 +95,6 @@ EXERCISE = Exercise(
     cases=cases,
     answers=("course_lib.lessons.reverse.reverse_of_points",),
     wrong_answers=(
-        WrongAnswer(
-            back_with(exponent=lambda x_t, a, s, t: 0 * x_t[:, None] * a),
-            "You use the shares as they were before x_t was seen. A large positive x_t makes the right point more "
-            "likely.",
-        ),
         WrongAnswer(
             back_with(shares=lambda share: (0.5, 0.5)),
             "Bayes' rule needs the shares of the two points as well as how well they explain x_t.",
@@ -129,6 +123,10 @@ EXERCISE = Exercise(
             "does.",
         ),
         WrongAnswer(
+            back_with(normalise=lambda logs: torch.softmax(logs, 0)),
+            "The two points of a row compete, not the noisy numbers: softmax over dimension 1.",
+        ),
+        WrongAnswer(
             back_with(means=guess_in_both),
             "You averaged x_0 before stepping back: one bump where there are two. Each part has a point of its own.",
         ),
@@ -145,8 +143,8 @@ EXERCISE = Exercise(
             "A standard deviation is asked for, not a variance.",
         ),
         WrongAnswer(
-            swapped,
-            "Column k belongs to points[k], in the probabilities as in the means.",
+            back_with(means=exchanged_weights),
+            "`bridge_weights` returns the weight of x_t first, then that of x_0: you exchanged them.",
         ),
     ),
 )

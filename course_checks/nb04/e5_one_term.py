@@ -63,12 +63,11 @@ def term_with(
     reduce: Callable[[Tensor], Tensor] = lambda terms: terms.flatten(1).sum(1),
     fit: Callable[[Tensor, Tensor], Tensor] = per_sample,
     own: Callable[[Marginal, Marginal], Tensor] = lambda s, t: bridge_weights(s, t)[2],
-    guess: Callable[[Tensor, Tensor], Tensor] = lambda x_0, x0_hat: x_0 - x0_hat,
 ) -> Callable[..., Tensor]:
     """The right answer but for one thing."""
 
     def term(x_0: Tensor, x0_hat: Tensor, x_t: Tensor, s: Marginal, t: Marginal, model_std: Tensor) -> Tensor:
-        apart = fit(weight(s, t), x_t) * guess(x_0, x0_hat)
+        apart = fit(weight(s, t), x_t) * (x_0 - x0_hat)
         terms = formula(fit(own(s, t), x_t), fit(model_std, x_t), apart)
         return reduce(terms.expand_as(x_0))
 
@@ -85,10 +84,7 @@ EXERCISE = Exercise(
     points=3,
     reference=one_term,
     cases=cases,
-    answers=(
-        "course_lib.objective.step_term",
-        "course_lib.gaussian.Isotropic",
-    ),
+    answers=("course_lib.objective.step_term", "course_lib.gaussian.Isotropic"),
     wrong_answers=(
         WrongAnswer(
             term_with(lambda a, b, apart: kl(b, a, apart)),

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from course_lib.objective import step_weight
-from course_lib.schedule import Marginal, bridge_weights
+from course_lib.schedule import Marginal, bridge_weights, kernel
 
 from ..contract import ONE, Call, Case, Exercise, WrongAnswer
 from .shared import level_pair
@@ -27,10 +27,10 @@ def cases(g: Generator) -> list[Case]:
 # The wrong answers.
 
 
-def weight_with(power_of_x_0: float = 2.0, power_of_std: float = 2.0, half: float = 0.5) -> Callable[..., Tensor]:
+def weight_with(power_of_x_0: float = 2.0, power_of_std: float = 2.0) -> Callable[..., Tensor]:
     def weight(earlier: Marginal, later: Marginal) -> Tensor:
         _, of_x_0, std = bridge_weights(earlier, later)
-        return half * of_x_0**power_of_x_0 / std**power_of_std
+        return 0.5 * of_x_0**power_of_x_0 / std**power_of_std
 
     return weight
 
@@ -91,6 +91,10 @@ EXERCISE = Exercise(
         WrongAnswer(
             weight_with(power_of_std=1.0),
             "Twice the variance stands below the squared distance; you used the standard deviation.",
+        ),
+        WrongAnswer(
+            lambda s, t: bridge_weights(s, t)[1] ** 2 / (2 * kernel(s, t).std ** 2),
+            "That is for a model with the variance of the forward step, beta. Here it has the bridge's.",
         ),
     ),
 )

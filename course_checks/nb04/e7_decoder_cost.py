@@ -50,8 +50,8 @@ def cases(g: Generator) -> list[Case]:
 # The wrong answers.
 
 
-def bin_edges(x_0: Tensor, x0_hat: Tensor, std: float, levels: int, half: float | None = None) -> tuple[Tensor, Tensor]:
-    half = 1 / (levels - 1) if half is None else half
+def bin_edges(x_0: Tensor, x0_hat: Tensor, std: float, levels: int) -> tuple[Tensor, Tensor]:
+    half = 1 / (levels - 1)
     lower = torch.where(x_0 - half < -1, -math.inf, (x_0 - half - x0_hat) / std)
     upper = torch.where(x_0 + half > 1, math.inf, (x_0 + half - x0_hat) / std)
     return lower, upper
@@ -99,10 +99,7 @@ EXERCISE = Exercise(
     points=3,
     reference=decoder_cost,
     cases=cases,
-    answers=(
-        "course_lib.objective.decoder_term",
-        "course_lib.objective.log_area",
-    ),
+    answers=("course_lib.objective.decoder_term", "course_lib.objective.log_area"),
     wrong_answers=(
         WrongAnswer(
             decoder(naive),
@@ -144,6 +141,10 @@ EXERCISE = Exercise(
         WrongAnswer(
             decoder(answer=lambda nats, x: (nats, nats / (math.log(2) * x.numel()))),
             "The number of dimensions is that of one picture, without the batch.",
+        ),
+        WrongAnswer(
+            decoder(answer=lambda nats, x: bits(nats, x)[::-1]),
+            "Both numbers are there, in another order: nats first.",
         ),
         WrongAnswer(
             density,

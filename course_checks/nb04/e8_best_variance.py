@@ -45,6 +45,11 @@ def best(
     return lambda data_std, earlier, later: step(earlier, later) * total(data_std, earlier) / total(data_std, later)
 
 
+def all_of_x_0_unknown(data_std: float, earlier: Marginal, later: Marginal) -> Tensor:
+    _, of_x_0, std = bridge_weights(earlier, later)
+    return std**2 + (of_x_0 * data_std) ** 2
+
+
 EXERCISE = Exercise(
     id="04.8",
     title="The best variance for Gaussian data",
@@ -75,8 +80,9 @@ EXERCISE = Exercise(
             "The data have shrunk by alpha at each time; so has their variance, by alpha squared.",
         ),
         WrongAnswer(
-            best(total=lambda d, m: m.alpha * d**2 + m.sigma**2),
-            "alpha scales a picture; its variance scales with alpha squared.",
+            lambda d, s, t: kernel(s, t).std ** 2 * before(d, t) / before(d, s),
+            "Try a large V: the answer must stay below v_s, the variance of x_s before x_t is seen. Is the quotient "
+            "upside down?",
         ),
         WrongAnswer(
             lambda d, s, t: before(d, s) + 0 * t.sigma,
@@ -85,6 +91,10 @@ EXERCISE = Exercise(
         WrongAnswer(
             lambda d, s, t: kernel(s, t).std ** 2 * before(d, s),
             "Divide by the variance of what was observed, x_t.",
+        ),
+        WrongAnswer(
+            all_of_x_0_unknown,
+            "x_t has told something about x_0: its remaining variance is smaller than data_std squared.",
         ),
         WrongAnswer(
             best(step=lambda s, t: 1 - (t.alpha / s.alpha) ** 2),
