@@ -117,7 +117,7 @@ def test_the_points_are_the_noise_mapped():
 
 def test_turning_the_noise_moves_the_points_and_not_the_ellipse():
     A, m = np.array([[1.2, 0.6], [0.2, 0.7]]), np.zeros(2)
-    before, after = affine.render_image(A, m), affine.render_mapped(A, m, 90)
+    before, after = affine.render_image(A, m), affine.render_image(A, m, 90)
     assert ellipses(before) == ellipses(after)
     assert np.concatenate(paths(before, "dots")) != pytest.approx(np.concatenate(paths(after, "dots")), abs=1)
 
