@@ -7,7 +7,8 @@ contract   what an exercise is: `Exercise`, `Case`, `WrongAnswer`, and recipes f
 registry   finds an exercise by its id
 running    calls a function on a case and notes what came of it; `forbidden`: not by calling the library's answer
 answers    compares values, with tolerances; `judging`: right or wrong, and which known mistake it is
-checking   what a learner reads; `names`: which names a function takes from outside the setup cell
+checking   what a learner reads; `live`: what of the notebook its function needs and the grade will not have
+cells      what of its cell a function needs, and nothing else of it is run when it is graded; `names`: of code
 equations  both sides of a formula, compared in a cell
 wire       cases and answers as text, for the grader; `in_kernel`: all that a grading kernel knows of this package
 """

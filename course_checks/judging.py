@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .answers import Difference, Tolerance, difference, widen
+from torch import Tensor
+
+from .answers import Difference, Tolerance, difference, stack, widen
 from .contract import Case, Exercise
 from .forbidden import forbidden
 from .running import Failure, Outcome, run
@@ -54,8 +56,8 @@ def judge_function(
 def compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Difference | None:
     """None where both outcomes agree: equal values within tolerance, or the same type of exception."""
     if expected.failure or outcome.failure:
-        got, want = _failure_name(outcome), _failure_name(expected)
-        return None if got == want else Difference("", got, want)
+        names = _failure_name(outcome), _failure_name(expected)
+        return None if names[0] == names[1] else Difference("", *names)
     tolerance = (
         Tolerance(exercise.rtol32, exercise.rtol32 / 10, 1e-7)
         if case.float32
@@ -63,6 +65,8 @@ def compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome)
     )
     got, want = outcome.value, widen(expected.value)
     if exercise.canonical:
+        stacked = stack(got) if isinstance(want, Tensor) else None
+        got = got if stacked is None else stacked
         try:
             got, want = exercise.canonical(widen(got)), exercise.canonical(want)
         except Exception:  # not the kind of object the canonical form expects: say so by type and shape

@@ -1,31 +1,33 @@
-"""Which global names a function reaches for, so that an exercise can be held to the setup cell's."""
+"""Which global names code reaches for, and which a setup cell binds."""
 
 from __future__ import annotations
 
 import builtins
 import dis
-import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import CodeType
-from typing import Any
 
 from .registry import folder_of
+
+LOOKS_UP = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL")
 
 
 def global_names(code: CodeType) -> set[str]:
     """Names that `code`, nested functions and classes included, looks up outside itself."""
-    loaded: set[str] = set()
-    stored: set[str] = set()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"):
-            loaded.add(str(instruction.argval))
-        elif instruction.opname == "STORE_NAME":
-            stored.add(str(instruction.argval))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            loaded |= global_names(constant)
-    return loaded - stored - ({"__name__", "__module__", "__qualname__"})
+    stored = {str(i.argval) for i in dis.get_instructions(code) if i.opname == "STORE_NAME"}
+    nested = [global_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return _own(code).union(*nested) - stored
+
+
+def looked_up(code: CodeType) -> set[str]:
+    """The same, with names that it binds itself and may have looked up before: `rate = rate` in a class."""
+    return _own(code).union(*(looked_up(constant) for constant in code.co_consts if isinstance(constant, CodeType)))
+
+
+def _own(code: CodeType) -> set[str]:
+    found = {str(i.argval) for i in dis.get_instructions(code) if i.opname in LOOKS_UP}
+    return {name for name in found if not (name.startswith("__") and name.endswith("__"))}
 
 
 def bound_names(code: CodeType) -> set[str]:
@@ -44,12 +46,3 @@ def setup_names(package: str) -> dict[str, list[str]]:
         return json.loads((folder_of(package) / "setup_names.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-
-
-def outside_setup(function: Callable[..., Any], notebook: str, package: str) -> list[str]:
-    """Names a function uses that its notebook's setup cell does not define. Empty where that cannot be known."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    known = setup_names(package).get(notebook)
-    if code is None or known is None:
-        return []
-    return outside(global_names(code), {*known, getattr(function, "__name__", "")})

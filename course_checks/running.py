@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import linecache
@@ -11,7 +12,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
+
+import torch
 
 from .answers import plain
 from .contract import Case, build
@@ -46,21 +50,58 @@ class Outcome:
 
 def run(function: Callable[..., Any], case: Case, exact: bool = False) -> Outcome:
     """Call `function` on fresh copies of the case's inputs. Only an interruption by the user gets out."""
-    args, kwargs = case.inputs(exact)
-    live_args, live_kwargs = build(args), build(kwargs)
-    before = fingerprint((live_args, live_kwargs))
-    with quiet():
+    with fresh_defaults(), quiet():
+        args, kwargs = case.inputs(exact)
+        live_args, live_kwargs = build(args), build(kwargs)
+        before = fingerprint((live_args, live_kwargs))
         try:
             value = plain(function(*live_args, **live_kwargs))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             return Outcome(failure=_failure(error, function))
-    return Outcome(value, changed_inputs=fingerprint((live_args, live_kwargs)) != before)
+        try:
+            changed = fingerprint((live_args, live_kwargs)) != before
+        except Exception:  # what it has put there cannot even be written down
+            changed = True
+    return Outcome(value, changed_inputs=changed)
+
+
+@contextlib.contextmanager
+def fresh_defaults() -> Iterator[None]:
+    """PyTorch's settings as a new kernel has them: `torch.set_default_dtype` in a notebook does not reach the grade."""
+    dtype, device, grad = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    if device.type != "cpu":
+        torch.set_default_device(None)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        if device.type != "cpu":
+            torch.set_default_device(device)
+
+
+def code_of(function: Any) -> CodeType | None:
+    """The code behind a function, a method, a partial, or an object that can be called; None where there is none."""
+    try:
+        function = inspect.unwrap(function)
+        while isinstance(function, functools.partial):
+            function = inspect.unwrap(function.func)
+        code = getattr(function, "__code__", None)
+        for name in ("__call__", "forward"):  # the latter of a network
+            method = getattr(type(function), name, None)
+            if code is None and getattr(method, "__module__", "") == type(function).__module__:
+                code = getattr(method, "__code__", None)
+    except Exception:  # an object that answers to no name
+        return None
+    return code if isinstance(code, CodeType) else None
 
 
 def _failure(error: BaseException, function: Callable[..., Any]) -> Failure:
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = code_of(function)
     line, source, innermost, trace = None, "", None, error.__traceback__
     while trace is not None:
         innermost = trace.tb_frame.f_code

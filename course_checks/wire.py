@@ -11,22 +11,17 @@ import hashlib
 import importlib
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from .answers import DEPTH
+from .answers import DEPTH, DTYPES
 from .contract import Call, Case
 
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (
-        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-        *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128),
-    )
-}
+HUGE = re.compile("-?0x[0-9a-f]+")  # a whole number of 2**63 or more: JSON has no room for thousands of digits
 
 
 class Malformed(ValueError):
@@ -35,6 +30,8 @@ class Malformed(ValueError):
 
 def encode(value: Any) -> Any:
     """`value`, an input or a plain answer, as JSON-able data. TypeError where it cannot be written down."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return {"int": hex(value)}
     if value is None or isinstance(value, (bool, int, str)):
         return {"value": value}
     if isinstance(value, float):
@@ -66,6 +63,8 @@ def decode(data: Any) -> Any:
         return Call(named(data["call"]), *decode(data["args"]), **decode(data["kwargs"]))
     if "name" in data:
         return named(data["name"])
+    if "value" in data:
+        return data["value"]
     return decode_answer(data)
 
 
@@ -74,8 +73,10 @@ def decode_answer(data: Any, depth: int = 0) -> Any:
     if not isinstance(data, dict) or len(data) != 1:
         raise Malformed("an answer is an object with one key")
     ((key, content),) = data.items()
-    if key == "value" and (isinstance(content, (bool, int, str)) or content is None):
+    if key == "value" and isinstance(content, (bool, int)):
         return content
+    if key == "int" and isinstance(content, str) and HUGE.fullmatch(content):
+        return int(content, 16)
     if key == "float" and isinstance(content, str):
         return _float(content)
     if key == "complex" and isinstance(content, list) and len(content) == 2:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from course_lib.command.parser import STAFF, exit_code, refuse
+from course_lib.command.parser import STAFF, exit_code, print_anything, refuse
 
 COMMANDS = {  # name -> module, whose `main` takes the words after the name; what it does
     "build": ("building.command", STAFF["build"]),
@@ -32,6 +32,7 @@ HELP = "\n".join(f"  {name:15} {text}" for name, (_, text) in COMMANDS.items())
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Nothing of the others is imported."""
+    print_anything()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: course_staff COMMAND ...\n\nWhat authors and teachers run:\n{HELP}")

@@ -14,6 +14,7 @@ from urllib.parse import quote
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 RELEASE = re.compile(r"v\d+(\.\d+)*([a-z]+\d*)?")
+NOBODYS = "OWNER/REPO"  # the setting until `make fork` names a repository: no address made from it leads anywhere
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Launch:
             raise ValueError(f"expected a repository as owner/name, got {self.repository!r}")
         if not RELEASE.fullmatch(self.release):
             raise ValueError(f"expected a release tag such as v0.1.0 (a branch moves), got {self.release!r}")
+
+    @property
+    def published(self) -> bool:
+        """Whether addresses lead anywhere: whether `make fork` has named a repository."""
+        return self.repository != NOBODYS
 
     @property
     def url(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -18,3 +21,11 @@ def for_spreadsheet(text: str) -> str:
     """The same, and never a formula."""
     text = printable(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def csv_file(rows: Iterable[Sequence[str | float]]) -> str:
+    """The rows as CSV, no text in them a formula. The byte order mark is how spreadsheets know UTF-8, names and all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([for_spreadsheet(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return f"\ufeff{text.getvalue()}"

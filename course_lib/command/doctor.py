@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import platform
 import shutil
@@ -100,12 +101,13 @@ def processor() -> Finding:
     from .machine import machine
 
     here = machine()
-    text = f"{here.cores} core{'s' * (here.cores != 1)} for us, PyTorch uses {here.threads}"
-    if here.threads > here.cores:
-        mend = f"more threads than cores wait: start by `make lab`, or export OMP_NUM_THREADS={here.cores}"
+    text = f"{round(here.cores, 2):g} core{'s' * (here.cores != 1)} for us, PyTorch uses {here.threads}"
+    if here.threads > math.ceil(here.cores):
+        mend = f"more threads than cores wait: start by `make lab`, or export OMP_NUM_THREADS={math.ceil(here.cores)}"
         return Finding("processor", "slow", text, mend)
-    if here.cores == 1:
-        return Finding("processor", "slow", text, "notebooks take up to twice the time that they state (two cores)")
+    if here.cores <= 1:
+        longer = "twice" if here.cores == 1 else f"{2 / here.cores:.0f} times"
+        return Finding("processor", "slow", text, f"notebooks take up to {longer} the time that they state (two cores)")
     return Finding("processor", "ok", text)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from .staff import staff_module
@@ -25,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if os.environ.get("RANK", "0") == "0":  # of several processes, which all find it wrong, one says so
-            print(f"{self.prog}: {message}", file=sys.stderr)
+            print(f"{self.prog}: {one_line(message)}", file=sys.stderr)
         raise SystemExit(2)
 
     def format_help(self) -> str:
@@ -46,6 +48,16 @@ def seconds(text: str) -> float:
     if not float(text) >= 0:
         raise argparse.ArgumentTypeError(f"{text}: expected a number of at least 0")
     return float(text)
+
+
+def typed_path(text: str) -> Path:
+    """A path; `~` is the home folder also where the shell leaves it, as in --out=~/runs/a."""
+    return Path(expanded(text))
+
+
+def expanded(text: str) -> str:
+    """The same as text, which may be empty or a name that means something else than a path."""
+    return os.path.expanduser(text)
 
 
 def parser() -> Parser:
@@ -72,7 +84,7 @@ def add_train(commands: Any) -> None:
     length.add_argument("--seconds", type=float, help="how long to train, by the clock")
     steps_help = "how long to train, in steps; such a run can be repeated (on a CPU, to the bit)"
     length.add_argument("--steps", type=int, help=steps_help)
-    train.add_argument("--out", required=True, metavar="FOLDER", help="where the run is saved")
+    train.add_argument("--out", type=expanded, required=True, metavar="FOLDER", help="where the run is saved")
     train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
     train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")
     default = " (default: %(default)s)"  # TrainConfig's
@@ -104,14 +116,16 @@ def add_train(commands: Any) -> None:
 def add_sample(commands: Any) -> None:
     """Add `sample`; sets `func`, which returns an exit code."""
     sample: Parser = commands.add_parser("sample", help="draw samples from a trained network")
-    sample.add_argument("--model", default="digits", help="the shipped network, digits, or a folder made by train")
+    model_help = "the shipped network, digits, or a folder made by train"
+    sample.add_argument("--model", type=expanded, default="digits", help=model_help)
     number_help = "how many images (default: 64); after torchrun, which has options of its own in n, --number"
     sample.add_argument("--n", "--number", type=int, default=64, metavar="N", help=number_help)
     sampler = sample.add_argument("--sampler", default="ddpm")
     steps = sample.add_argument("--steps", type=int)
     sample.add_argument("--seed", type=seed, default=0)
     sample.add_argument("--device", default="auto")
-    sample.add_argument("--out", required=True, metavar="FILE", help="an array, .npz, or a contact sheet, .png")
+    out_help = "an array, .npz, or a contact sheet, .png"
+    sample.add_argument("--out", type=expanded, required=True, metavar="FILE", help=out_help)
 
     def complete() -> None:
         from ..generate import SAMPLER_STEPS
@@ -159,11 +173,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    print_anything()
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in STAFF:
         return exit_code(f"course_lib {words[0]}", lambda: staff_module(words[0]).main(words[1:], "course_lib"))
     arguments = parser().parse_args(words)
     return exit_code(f"course_lib {arguments.command}", lambda: arguments.func(arguments))
+
+
+def print_anything() -> None:
+    """Let a terminal in ASCII or another code page get \\xe9 for what it cannot show, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """`text` with line ends, and all else that a terminal obeys, written out: names may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def exit_code(command: str, work: Callable[[], int]) -> int:
@@ -173,7 +200,7 @@ def exit_code(command: str, work: Callable[[], int]) -> int:
     except ValueError as error:
         return refuse(command, str(error))
     except (OSError, RuntimeError) as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(f"{command}: {one_line(str(error))}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         reason = "which only authors and teachers install: pip install -r requirements-test.txt"
@@ -185,5 +212,5 @@ def exit_code(command: str, work: Callable[[], int]) -> int:
 
 def refuse(command: str, reason: str) -> int:
     """Say in one line why `command` does nothing; the exit code for that."""
-    print(f"{command}: {reason}", file=sys.stderr)
+    print(f"{command}: {one_line(reason)}", file=sys.stderr)
     return 2

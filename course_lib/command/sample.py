@@ -56,7 +56,6 @@ def write_images(images: Tensor, out: Path) -> None:
     if out.suffix.lower() == ".png":
         from ..plotting import save_sheet
 
-        out.parent.mkdir(parents=True, exist_ok=True)
         save_sheet(images, out)
     else:
         array = images.permute(0, 2, 3, 1).numpy().astype(np.float32)

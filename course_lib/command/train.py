@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoint import Model, load_training, remove_unfinished, save_model, save_training
+from ..checkpoint import SHIPPED, Model, load_training, remove_unfinished, save_model, save_training
 from ..data.datasets import dataset
 from ..engine.devices import choose_device
 from ..engine.gpu import Engine, wants_compiling
 from ..engine.parallel import Processes, join_processes
+from ..files import only_run
 from ..parametrization import Parametrization
 from ..training import TrainConfig, TrainState, train, training_tensors
 from ..unet import PRESETS, UNet
@@ -33,12 +34,16 @@ OPTIONAL = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "n
 def train_run(arguments: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit code. Raises ValueError for a bad argument before any work."""
     with join_processes(arguments.device) as processes:
-        return _train_run(arguments, processes)
+        with ExitStack() as held:
+            return _train_run(arguments, processes, held)
 
 
-def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
+def _train_run(arguments: argparse.Namespace, processes: Processes, held: ExitStack) -> int:
     if not arguments.out:
         raise ValueError("--out '': expected the name of a folder")
+    if str(Path(arguments.out)) in SHIPPED:
+        name = str(Path(arguments.out))
+        raise ValueError(f"--out {name!r}: expected another name, for --model {name} means the shipped network")
     if arguments.preset not in PRESETS:
         raise ValueError(f"unknown preset {arguments.preset!r}: expected one of {', '.join(PRESETS)}")
     config = replace(
@@ -60,6 +65,9 @@ def _train_run(arguments: argparse.Namespace, processes: Processes) -> int:
     folder, size = Path(arguments.out), (images.shape[2], images.shape[3])
     settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
     del settings["device"]
+    if processes.first:
+        make_writable(folder, str(folder))
+        held.enter_context(only_run(folder, repr(str(folder))))
     resume = processes.tensors_of_first(
         saved_run(folder, settings, arguments.resume) if processes.first else None  # the others need not see the files
     )
@@ -147,9 +155,8 @@ def describe_saved(folder: Path) -> str:
 def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str, Tensor] | None:
     """The tensors to go on from, or None for a fresh start. Raises ValueError where two different runs would mix.
 
-    Makes the folder, and clears away what a process that was killed while saving left behind.
+    Clears away what a process that was killed while saving left behind.
     """
-    make_writable(folder, str(folder))
     exists = (folder / "training.safetensors").is_file()
     if exists and not resume:
         raise ValueError(f"{str(folder)!r} already holds a run: add --resume to go on with it, or choose another --out")

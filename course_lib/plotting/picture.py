@@ -17,6 +17,8 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..files import write_atomically
+
 STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -71,8 +73,11 @@ class Picture:
 
     def save(self, path: str | Path) -> None:
         """Write the figure to a .png, .svg or .pdf file."""
+        path, buffer = Path(path), io.BytesIO()
+        path = path if path.suffix else path.with_suffix(".png")
         with style.context(["default", STYLE, {"svg.hashsalt": "course"}]):
-            self.figure.savefig(path, dpi=2 * DPI, facecolor="white")
+            self.figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=2 * DPI, facecolor="white")
+        write_atomically(path, buffer.getvalue())
 
     def show(self) -> None:
         """Display now, for figures that are not the last expression of a cell."""
@@ -145,6 +150,11 @@ def tile(images: Any, ncols: int | None = None, pad: int = 1, fill: float = 0.5)
 
 def save_sheet(images: Any, path: str | Path, ncols: int | None = None) -> None:
     """Save images in [0, 1] as one contact sheet (.png, .webp, ...), small ones enlarged by a whole factor."""
+    path, buffer = Path(path), io.BytesIO()
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form is None:
+        raise ValueError(f"{path.name!r}: expected a name that ends as a picture's does, such as .png")
     sheet = (tile(images, ncols) * 255).round().astype(np.uint8)
     factor = max(1, round(64 / check_images(images).shape[1]))
-    Image.fromarray(sheet.repeat(factor, 0).repeat(factor, 1)).save(path)
+    Image.fromarray(sheet.repeat(factor, 0).repeat(factor, 1)).save(buffer, form)
+    write_atomically(path, buffer.getvalue())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import write_atomically
 from ..plotting.picture import as_array
 from . import page
 from .frames import Film, film, pack
@@ -31,7 +32,7 @@ class Scrubber:
 
     def save(self, path: str | Path) -> None:
         """Write a page that holds only this scrubber."""
-        Path(path).write_text(page.whole_page(self.html, self.alt), encoding="utf-8")
+        write_atomically(Path(path), page.whole_page(self.html, self.alt))
 
     def _repr_html_(self) -> str:
         return self.html

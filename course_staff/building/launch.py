@@ -13,6 +13,7 @@ from ..course import Launch
 from .source import Json
 
 BADGES, INSTALL = "launch-badges", "launch-install"  # ids of the two cells
+LEFT_OUT = "remove-cell"  # their tag: the site shows neither, it has buttons of its own
 COLOURS = {"Open in Binder": "#b4530a", "Open in Colab": "#3b5b92"}  # white text on them has a contrast above 4.5
 SHUT_DOWN = (
     "*Memory is for one notebook at a time: before you run this one, shut down the kernel of the one before it "
@@ -39,12 +40,11 @@ def with_launch_cells(notebook: Json, launch: Launch | None, name: str, solved: 
     }
     badges = " ".join(f"[![{text}]({data_uri(badge(text))})]({link})" for text, link in links.items())
     words = badges if name.startswith("00") else f"{badges}\n\n{SHUT_DOWN}"
-    # `remove-cell` is how myst-nb, which makes the site, leaves a cell out: the site has buttons of its own.
     top: list[Json] = [
         {
             "cell_type": "markdown",
             "id": BADGES,
-            "metadata": {"tags": ["remove-cell"]},
+            "metadata": {"tags": [LEFT_OUT]},
             "source": words.splitlines(keepends=True),
         },
         {
@@ -54,7 +54,7 @@ def with_launch_cells(notebook: Json, launch: Launch | None, name: str, solved: 
             "metadata": {
                 "cellView": "form",
                 "jupyter": {"source_hidden": True},
-                "tags": ["nbval-skip", "remove-cell"],
+                "tags": ["nbval-skip", LEFT_OUT],
             },
             "source": install_code(launch).splitlines(keepends=True),
             "execution_count": None,

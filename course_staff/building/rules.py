@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from types import CodeType
 
+from course_checks.cells import definitions
 from course_checks.names import bound_names, global_names, outside
 from course_checks.registry import of_notebook
 
@@ -136,12 +137,14 @@ def _names(source: Source) -> Iterator[str]:
 
 
 def _leaks(source: Source) -> Iterator[str]:
-    """Student's functions used outside their own exercise and check cells."""
+    """Students' functions used, or defined, outside their own exercise and check cells."""
     students = {function.name for cell in source.exercises().values() if (function := function_of(cell))}
     for cell in source.cells:
         if cell.type == "code" and not cell.role:
             for name in sorted(_loaded_names(cell) & students):
                 yield f"{cell.label()} uses the student's `{name}`; use the library's function"
+            for name in sorted(students & definitions(cell.source).keys()):  # once edited it would be graded
+                yield f"{cell.label()} defines the student's `{name}`; choose another name"
 
 
 def _loaded_names(cell: Cell) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from course_lib.files import write_atomically
 
-from ..printable import printable
+from ..printable import csv_file, printable
 from .grade import Grade, Row
 
 NOT_TRIED = ("unattempted", "missing")
@@ -21,8 +21,8 @@ COLOURS = {"full points": "#0072B2", "wrong": "#E69F00", "not attempted": "#BBBB
 def save_class_report(grades: Sequence[Grade], out: Path) -> list[Path]:
     """Write `class.txt`, `points.png` and `seconds.csv` under `out`; their paths."""
     write_atomically(out / "class.txt", class_report(grades))
-    times = "".join(f"{grade.seconds:.2f},{printable(grade.submission)}\n" for grade in grades)
-    write_atomically(out / "seconds.csv", f"seconds,submission\n{times}")
+    times = [(round(grade.seconds, 2), grade.submission) for grade in grades]
+    write_atomically(out / "seconds.csv", csv_file([("seconds", "submission"), *times]))
     write_atomically(out / "points.png", plot(grades))
     return [out / name for name in ("class.txt", "points.png", "seconds.csv")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from course_lib.command.parser import Parser, refuse
+from course_lib.command.parser import Parser, expanded, one_line, refuse
+from course_lib.files import Busy, only_run
 
 if TYPE_CHECKING:
     from ..course import Course
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .records import GradeRecords
     from .sandbox.box import Box
 
+FORMATS = ("table", "json", "csv", "gradescope", "autograder")  # those that `reports.save` writes
 UNBOXED = (
     "warning: --no-sandbox: submitted code runs with your rights, reads your files and reaches the network; "
     "use an account and a machine where that is acceptable"
@@ -27,13 +30,18 @@ UNBOXED = (
 def main(argv: Sequence[str] | None = None, program: str = "course_staff") -> int:
     """`grade SUBMISSION... --out DIR [options]`, a command of `program`; returns the exit code."""
     parser = Parser(prog=f"{program} grade")
-    parser.add_argument("submissions", nargs="+", metavar="SUBMISSION.ipynb")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where grades and feedback are written")
-    parser.add_argument("--format", choices=("table", "json", "csv", "gradescope"), default="table")
+    parser.add_argument("submissions", type=expanded, nargs="+", metavar="SUBMISSION.ipynb")
+    parser.add_argument(
+        "--out", type=expanded, required=True, metavar="DIR", help="where grades and feedback are written"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions graded at a time (default: 1)")
     parser.add_argument("--resume", action="store_true", help="grade only what has no grade in DIR yet")
     parser.add_argument(
-        "--seed-file", metavar="F", help="a secret text that fixes the hidden inputs (default: DIR/seed.txt, made anew)"
+        "--seed-file",
+        type=expanded,
+        metavar="F",
+        help="a secret text that fixes the hidden inputs (default: DIR/seed.txt, made anew)",
     )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for one cell (default: 60)")
     parser.add_argument("--no-sandbox", action="store_true", help="run submitted code with your own rights")
@@ -68,20 +76,23 @@ def grade_submissions(arguments: argparse.Namespace) -> int:
     settings = GradingSettings(course, seed, box, arguments.timeout)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # grades are nobody else's business
-        if not seed_file:
-            keep_seed(out, seed)
-        return _run(paths, out, settings, GradeRecords(out, settings), arguments)
+        with only_run(out, f"--out {out}"):
+            if not seed_file:
+                keep_seed(out, seed)
+            return _run(paths, out, settings, GradeRecords(out, settings), arguments)
+    except Busy as error:
+        return refuse(arguments.program, str(error))
     except KeyboardInterrupt:
         print(f"\n{arguments.program}: interrupted; the same command with --resume goes on", file=sys.stderr)
         return 130
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"{arguments.program}: grading failed: {error}", file=sys.stderr)
+        print(f"{arguments.program}: grading failed: {one_line(str(error))}", file=sys.stderr)
         return 1
 
 
 def _wrong(arguments: argparse.Namespace, out: Path, paths: Sequence[Path]) -> str:
     """What is wrong with the arguments, if anything."""
-    missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
+    missing = [str(path) for path in paths if not _is_there(path)]
     if missing:
         return f"there is no file {missing[0]}"
     if not arguments.timeout > 0:
@@ -90,7 +101,7 @@ def _wrong(arguments: argparse.Namespace, out: Path, paths: Sequence[Path]) -> s
         return f"--jobs is {arguments.jobs}; expected 1 or more"
     if out.exists() and not out.is_dir():
         return f"--out {out} is a file; expected a folder"
-    if all(path.is_dir() for path in paths):
+    if all(map(os.path.isdir, paths)):
         return _notebooks_in(paths)
     from .records import holds_grades
 
@@ -99,9 +110,18 @@ def _wrong(arguments: argparse.Namespace, out: Path, paths: Sequence[Path]) -> s
     return "" if hasattr(os, "fork") else "grading needs Linux or macOS (on Windows: in WSL)"
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is something at `path`. Where a folder on the way is closed to us, its row will say so."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM)
+    return True
+
+
 def _notebooks_in(paths: Sequence[Path]) -> str:
     """What to say where folders are given and nothing is graded; empty where there is none among `paths`."""
-    folder = next((path for path in paths if path.is_dir()), None)
+    folder = next(filter(os.path.isdir, paths), None)
     return f"expected notebooks, such as {folder}/*/*.ipynb" if folder else ""
 
 
@@ -118,6 +138,7 @@ def _box(course: Course) -> Box:
 def _run(
     paths: Sequence[Path], out: Path, settings: GradingSettings, records: GradeRecords, arguments: argparse.Namespace
 ) -> int:
+    from ..printable import printable
     from .class_report import class_report, save_class_report
     from .reports import save, text_table
 
@@ -128,8 +149,8 @@ def _run(
     print(f"\n{class_report(grades)}")
     seconds = sorted(grade.seconds for grade in grades)
     print(f"seconds a submission: {sum(seconds) / len(seconds):.1f} in the mean, {seconds[-1]:.1f} at most")
-    first = written[0] if len(written) == 1 else out / "gradescope"
-    print(f"written: {', '.join(map(str, [first, *also]))}")
+    first = [out / "gradescope"] if arguments.format == "gradescope" and len(written) != 1 else written
+    print(f"written: {', '.join(printable(str(path)) for path in (*first, *also))}")
     print(_where(grades, out))
     failed = sum(grade.failed for grade in grades)
     if failed:
@@ -145,12 +166,13 @@ def _run(
 
 def _where(grades: Sequence[Grade], out: Path) -> str:
     """Where the pages for students are: the first, the rest after its pattern."""
+    from ..printable import printable
     from .reports import feedback_path, file_names
 
     names = file_names([grade.submission for grade in grades])
     first = out / feedback_path(names[grades[0].submission])
     more = f" (and {len(grades) - 1} more; see the column feedback)" if len(grades) > 1 else ""
-    return f"feedback: {first}{more}"
+    return f"feedback: {printable(str(first))}{more}"
 
 
 def _grade_and_record(

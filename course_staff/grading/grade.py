@@ -20,10 +20,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..course import ROOT, Course
+from ..printable import printable
 from .sandbox import cgroups
 from .sandbox.box import Box, Limits
 from .sandbox.orphans import end_marked
 from .sandbox.stage import stage
+
+SHORT = 59  # bytes of a folder in which the path of a socket has its place
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _grade_by_one_of(idle: SimpleQueue[Grader], path: Path) -> Grade:
 @contextmanager
 def run_folder(settings: GradingSettings) -> Iterator[Path]:
     """A folder for everything temporary, with the staged course; other users see nothing else of it."""
-    folder = Path(tempfile.mkdtemp(prefix="course-grade-"))
+    folder = Path(tempfile.mkdtemp(prefix="course-grade-", dir=short_folder()))
     try:
         folder.chmod(0o711)
         (folder / "course").mkdir()
@@ -122,6 +125,20 @@ def run_folder(settings: GradingSettings) -> Iterator[Path]:
             end_marked(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.sweep()
+
+
+def short_folder() -> str:
+    """The temporary folder, or another where its path is too long for sockets or is no text. ValueError where all are.
+
+    The path of a socket has at most 103 bytes (on Linux 107): here `/course-grade-12345678/t/k12345678/s/100/c-5`.
+    """
+    usual = tempfile.gettempdir()
+    for folder in (usual, "/tmp", "/var/tmp"):
+        with contextlib.suppress(UnicodeEncodeError):
+            if len(folder.encode()) <= SHORT and os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    shown = printable(usual)
+    raise ValueError(f"TMPDIR is {shown}; expected UTF-8 of at most {SHORT} bytes: sockets lie there, and take no more")
 
 
 class Grader:
@@ -139,6 +156,13 @@ class Grader:
         then, before its own code has run, no submitted code can have brought about; if there is a box.
         """
         start = time.monotonic()
+        try:
+            lines = self._all_attempts(path)
+        except (OSError, ValueError, KeyError, AttributeError) as error:  # the disk is full, results are no JSON
+            lines = [{"failed": f"{type(error).__name__}: {printable(str(error))}"}]
+        return as_grade(identity(path), lines, time.monotonic() - start)
+
+    def _all_attempts(self, path: Path) -> list[dict[str, Any]]:
         lines = self._attempts(path)
         for id in sorted({str(line["exercise"]) for line in lines if line.get("again")}):
             more = self._attempts(path, id) if not self.closing else []
@@ -147,7 +171,7 @@ class Grader:
                 lines.append({"failed": failure})
             elif not failure:
                 lines += more[1:]
-        return as_grade(identity(path), lines, time.monotonic() - start)
+        return lines
 
     def _attempts(self, path: Path, only: str | None = None) -> list[dict[str, Any]]:
         """Lines of results for all exercises, or `only` one; a second attempt where the grading process ended."""
@@ -268,9 +292,11 @@ def read_seed(path: Path | None) -> str:
     if path is None:
         return secrets.token_hex(16)
     try:
-        seed = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the seed file {path}: {getattr(error, 'strerror', error)}") from error
+        seed = path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read the seed file {path}: it is not UTF-8; save it as such, or as ASCII") from error
+    except OSError as error:
+        raise ValueError(f"cannot read the seed file {path}: {error.strerror}") from error
     if not seed:
         raise ValueError(f"the seed file {path} is empty; expected any text nobody guesses")
     if os.name == "posix" and path.stat().st_mode & 0o077:

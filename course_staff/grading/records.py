@@ -30,7 +30,7 @@ class GradeRecords:
             if kept.pop("run") != self.run or kept.pop("content") != content(path):
                 return None
             return Grade(**kept | {"rows": tuple(Row(**row) for row in kept["rows"])})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def keep(self, path: Path, grade: Grade, content: str) -> None:
@@ -38,7 +38,7 @@ class GradeRecords:
         if grade.failed:
             return
         record = asdict(grade) | {"run": self.run, "content": content}
-        write_atomically(self._file(path), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(self._file(path), json.dumps(record, indent=1) + "\n")  # ASCII: names need not be UTF-8
 
     def _file(self, path: Path) -> Path:
         return self.folder / f"{hashlib.sha256(os.fsencode(identity(path))).hexdigest()[:32]}.json"
@@ -46,7 +46,8 @@ class GradeRecords:
 
 def holds_grades(out: Path) -> bool:
     """Whether a run has left records or reports in `out`."""
-    patterns = ("records/*.json", *(f"grades.{ending}" for ending in ("txt", "csv", "json")), "gradescope/*")
+    reports = (*(f"grades.{ending}" for ending in ("txt", "csv", "json")), "gradescope/*", "results.json")
+    patterns = ("records/*.json", *reports)
     return any(next(out.glob(pattern), None) for pattern in patterns)
 
 

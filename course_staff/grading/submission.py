@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..building.source import Source, function_of, stub
+from course_checks.cells import Part, definitions, part_of, python_of
+
+from ..building.rules import setup_names
+from ..building.source import Cell, Source, function_of, stub
 
 LARGEST = 50 * 10**6  # bytes
 LARGEST_CELL = 200_000  # characters
@@ -31,9 +33,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class Found:
-    """A student's solution cell: its source, None where there is none, and what was odd about finding it.
+    """What is run of a submission for one exercise: of the cell with the student's function, what the function needs.
 
-    `untouched`: it is the cell as handed out, so there is nothing to run.
+    `source` is None where there is nothing; `flag` says where it was found, where that is not the cell handed out, and
+    what it lacks. `untouched`: it is the cell as handed out, so there is nothing to run.
     """
 
     source: str | None
@@ -105,11 +108,11 @@ def notebook_of(submission: Submission, names: list[str]) -> str:
 
 def notebook_by_functions(submission: Submission, sources: list[Source]) -> str:
     """Last resort, for a notebook without any metadata: the one most of whose exercise functions it defines."""
-    text = "\n".join(source for _, source in submission.cells)
+    texts = {text for _, text in submission.cells if len(text) <= LARGEST_CELL}
     scores = {}
     for source in sources:
-        functions = [function for cell in source.exercises().values() if (function := function_of(cell))]
-        scores[source.name] = sum(_defines(text, function.name) for function in functions)
+        names = [function.name for cell in source.exercises().values() if (function := function_of(cell))]
+        scores[source.name] = sum(any(_defines(text, name) for text in texts) for name in names)
     best = max(scores, key=lambda name: scores[name], default="")
     if not best or not scores[best]:
         raise Unreadable("not a notebook of this course: it defines none of the exercises' functions")
@@ -117,33 +120,71 @@ def notebook_by_functions(submission: Submission, sources: list[Source]) -> str:
 
 
 def find_solutions(submission: Submission, source: Source) -> dict[str, Found]:
-    """The submission's solution cell for each exercise: by grade_id, the last of several; else by its `def`."""
-    found = {}
-    for id, cell in source.exercises().items():
-        function = function_of(cell)
-        assert function is not None
-        sources = [text for grade_id, text in submission.cells if grade_id == cell.id]
-        flag = f"{len(sources)} cells with this id; the last one was graded" if len(sources) > 1 else ""
-        if not sources:
-            sources = [text for _, text in submission.cells if _defines(text, function.name)]
-            flag = "the cell's metadata were lost; it was found by its function's name" if sources else ""
-        if sources and len(sources[-1]) > LARGEST_CELL:
-            found[id] = Found(None, f"the cell has more than {LARGEST_CELL:,} characters")
-        elif sources:
-            found[id] = Found(sources[-1], flag, sources[-1].strip() == stub(cell.source).strip())
-        else:
-            found[id] = Found(None)
-    return found
+    """For each exercise the last definition of its function in the submission that is not the stub handed out.
+
+    Other cells of the notebook as handed out do not count. Where nothing defines it, the exercise's own cell is taken,
+    by its grade_id, as it is: what running it says is what its author needs to read.
+    """
+    handed_out = {_bare(cell.source) for cell in source.cells if cell.role != "exercise"}
+    cells = [(id, "" if _bare(text) in handed_out else text) for id, text in submission.cells]
+    names = setup_names(source)
+    return {id: _find(cells, cell, names) for id, cell in source.exercises().items()}
+
+
+def _find(cells: Sequence[tuple[str, str]], exercise: Cell, names: Sequence[str]) -> Found:
+    function, handed_out = function_of(exercise), stub(exercise.source)
+    assert function is not None
+    name, own = function.name, [k for k, (id, _) in enumerate(cells) if id == exercise.id]
+    not_done = definitions(handed_out)[name]
+
+    def answers(text: str) -> bool:
+        return _defines(text, name) and definitions(text)[name] != not_done
+
+    small = [k for k, (_, text) in enumerate(cells) if len(text) <= LARGEST_CELL]
+    found = [k for k in small if answers(cells[k][1])]
+    broken = [k for k in small if not found and _looks_like(cells[k][1], name)]
+    tried = [k for k in own if cells[k][1].strip() and _bare(cells[k][1]) != _bare(handed_out)]
+    stubs = [k for k in small if _defines(cells[k][1], name)]
+    if not (chosen := found or broken or tried or own or stubs):
+        return Found(None)
+    text = cells[chosen[-1]][1]
+    if len(text) > LARGEST_CELL:
+        return Found(None, f"the cell has more than {LARGEST_CELL:,} characters")
+    untouched, part = _bare(text) == _bare(handed_out), part_of(text, name, names)
+    remarks = [_place(chosen[-1], own), *_several(len(found)), *_lacks(part)]
+    flag = "; ".join(remark for remark in remarks if remark)
+    return Found(part.source if part and not untouched else text, "" if untouched and own else flag, untouched)
+
+
+def _place(chosen: int, own: Sequence[int]) -> str:
+    if chosen in own:
+        return ""
+    if not own:
+        return "the cell's metadata were lost; it was found by its function's name"
+    return f"found in a cell {'below' if chosen > own[-1] else 'above'} the one handed out"
+
+
+def _several(number: int) -> Iterator[str]:
+    if number > 1:
+        yield f"{number} definitions; the last one was graded"
+
+
+def _lacks(part: Part | None) -> Iterator[str]:
+    missing = part.outside if part and not part.stars else ()
+    if missing:
+        listed = ", ".join(f"`{name}`" for name in missing[:5]) + ", ..." * (len(missing) > 5)
+        yield f"it uses {listed}, which neither its cell nor the setup cell defines"
+
+
+def _bare(text: str) -> str:
+    """A cell's text, however its lines end."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 
 
 def _defines(text: str, name: str) -> bool:
-    return name in _defined_functions(text)
+    return name in text and name in definitions(text)
 
 
-@cache
-def _defined_functions(text: str) -> frozenset[str]:
-    """Functions that a cell defines; a cell may be large, and is asked about for each exercise."""
-    try:
-        return frozenset(node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset(re.findall(r"^def (\w+)\s*\(", text, re.MULTILINE))
+def _looks_like(text: str, name: str) -> bool:
+    """Whether a cell that is no Python was meant to define the function."""
+    return bool(re.search(rf"^(async )?def {name}\s*\(", text, re.MULTILINE)) and python_of(text) is None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from course_checks.answers import REASONS
 from course_checks.contract import Case, Exercise
 from course_checks.in_kernel import LARGEST_CASE, MIME
 from course_checks.judging import Verdict, judge
@@ -16,6 +17,8 @@ from course_checks.wire import Malformed, decode_answer
 LARGEST_EXERCISE = 8 * 10**6  # characters of a message
 EXPLAINED = {
     "WriteItYourself": "your function calls the library's own function for this exercise; write it yourself",
+    "NotAFunction": "what your notebook calls by the function's name is no function",
+    **REASONS,
     "AnswerTooLarge": f"the answer is larger than {LARGEST_CASE / 1e6:.0f} MB",
 }
 

@@ -8,10 +8,10 @@ that the learner has changed from one that the course has changed. A newer relea
 import argparse
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 
+from course_lib.command.parser import typed_path
 from course_lib.files import write_atomically
 
 RECORD = ".copied.json"
@@ -33,11 +33,11 @@ def copy_notebooks(source: Path, target: Path) -> list[str]:
         digest = hashlib.sha256(release).hexdigest()
         copy = target / notebook.name
         if not copy.exists():
-            _write_new(copy, release)
+            write_atomically(copy, release, new=True)
             said.append(f"copied {notebook.name} to {target}/")
         elif copy.read_bytes() != release and record.get(notebook.name) != digest:
             beside = _free_name(copy)
-            _write_new(beside, release)
+            write_atomically(beside, release, new=True)
             said.append(f"{copy} is kept; the course has a newer version, now beside it as {beside.name}")
         if record.get(notebook.name) != digest:
             record[notebook.name] = digest
@@ -55,18 +55,6 @@ def _free_name(copy: Path) -> Path:
         number += 1
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet; an interrupted write leaves no half of it behind."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_bytes(content)
-    try:
-        if path.exists():
-            raise FileExistsError(f"{path} appeared while it was being copied; it was left alone")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _read_record(path: Path) -> dict[str, str]:
     """The record of earlier runs; empty where there is none or a damaged one (newer releases are offered again)."""
     try:
@@ -78,8 +66,8 @@ def _read_record(path: Path) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff copy-notebooks", description=__doc__)
-    parser.add_argument("--source", type=Path, default=Path("notebooks"), help="folder of the course's notebooks")
-    parser.add_argument("--target", type=Path, default=Path("my"), help="folder to work in")
+    parser.add_argument("--source", type=typed_path, default=Path("notebooks"), help="folder of the course's notebooks")
+    parser.add_argument("--target", type=typed_path, default=Path("my"), help="folder to work in")
     options = parser.parse_args(arguments)
     try:
         said = copy_notebooks(options.source, options.target)

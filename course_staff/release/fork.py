@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from course_lib.command.parser import typed_path
 from course_lib.files import write_atomically
 
 from ..building.launch import badge_files
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff fork", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("repository", help="owner/name of your repository on GitHub")
     parser.add_argument("--release", help="the tag to install from (default: as it is)")
-    parser.add_argument("--folder", type=Path, default=Path("."), help="the course (default: here)")
+    parser.add_argument("--folder", type=typed_path, default=Path("."), help="the course (default: here)")
     options = parser.parse_args(arguments)
     try:
         old = read_launch(options.folder / "pyproject.toml")

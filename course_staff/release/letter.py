@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from course_lib.command.parser import typed_path
 from course_lib.files import write_atomically
 
 SIZE = 64
@@ -42,7 +43,7 @@ def letter_t() -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff letter", description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=ASSET, help="where to write the PNG")
+    parser.add_argument("--out", type=typed_path, default=ASSET, help="where to write the PNG")
     options = parser.parse_args(arguments)
     buffer = io.BytesIO()
     Image.fromarray(letter_t()).save(buffer, format="png", optimize=True)

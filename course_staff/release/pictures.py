@@ -19,6 +19,7 @@ from torch import Tensor
 
 from course_lib import plotting
 from course_lib.checkpoint import load_model
+from course_lib.command.parser import expanded, typed_path
 from course_lib.data import binarise, digits, toys
 from course_lib.files import write_atomically
 from course_lib.gaussian import per_sample
@@ -194,9 +195,11 @@ def noise_to_digit(model: str, rows: int = 3, columns: int = 10, steps: int = 45
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff pictures", description=__doc__.split("\n")[0])
     parser.add_argument("picture", choices=("map", "strip"))
-    parser.add_argument("--model", default="digits", help="the shipped model's name, or a folder made by train")
+    parser.add_argument(
+        "--model", type=expanded, default="digits", help="the shipped model's name, or a folder made by train"
+    )
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="where to write the PNG instead")
+    parser.add_argument("--out", type=typed_path, help="where to write the PNG instead")
     options = parser.parse_args(arguments)
     try:
         if options.picture == "map":

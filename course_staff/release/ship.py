@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from course_lib.checkpoint import Model, load_model, save_model
+from course_lib.command.parser import typed_path
 from course_lib.data import digits
 from course_lib.generate import SAMPLER_STEPS, generate
 from course_lib.metrics import class_balance, digit_features, frechet_distance, nearest_neighbours
@@ -53,7 +54,7 @@ def command_of(settings: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff ship", description=__doc__)
-    parser.add_argument("run", type=Path, help="a folder made by train")
+    parser.add_argument("run", type=typed_path, help="a folder made by train")
     parser.add_argument("--judge-only", action="store_true", help="print the figures, ship nothing")
     arguments = parser.parse_args(argv)
     model = load_model(arguments.run)

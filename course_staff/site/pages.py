@@ -15,6 +15,7 @@ from typing import Any
 
 from course_lib.files import write_atomically
 
+from ..building.launch import LEFT_OUT
 from ..building.source import BEGIN, END, stub
 from ..course import ROOT, Course, Launch, require_launch
 from . import api
@@ -48,6 +49,7 @@ def prepare(target: Path, root: Path = ROOT) -> None:
     for name, notebook in notebooks.items():
         text = nbformat.writes(for_site(notebook, labels, name[:2])) + "\n"
         write_atomically(target / "notebooks" / f"{name}.ipynb", text)
+    shutil.copy2(root / "pyproject.toml", target)  # conf.py reads the setting
     for page in target.glob("*.md"):
         text = site_text.for_site(page.read_text(encoding="utf-8"), labels)
         write_atomically(page, site_text.fill(text, parts))
@@ -66,7 +68,7 @@ def _documents(target: Path, root: Path, launch: Launch) -> None:
             return (folder / path).resolve() in pages or not (folder / path).exists()  # Sphinx complains of the latter
 
         def address(path: str, folder: Path = folder) -> str:
-            return launch.file((folder / path).resolve().relative_to(root).as_posix())
+            return launch.file((folder / path).resolve().relative_to(root).as_posix()) if launch.published else ""
 
         text = site_text.outside_links(page.read_text(encoding="utf-8"), known, address)
         write_atomically(target / page.relative_to(root), text)
@@ -95,10 +97,12 @@ def for_site(notebook: Any, labels: Labels, number: str) -> Any:
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
+        if LEFT_OUT in tags:
+            continue
         if cell.cell_type == "markdown":
             cells.append(nbformat.v4.new_markdown_cell(site_text.for_site(cell.source, labels, number)))
             continue
-        if cell.cell_type != "code" or _installs(cell.source):
+        if cell.cell_type != "code":
             continue
         outputs = [_freeze(output, states) for output in cell.outputs]
         metadata: dict[str, Any] = {}
@@ -119,11 +123,6 @@ def for_site(notebook: Any, labels: Labels, number: str) -> Any:
 def _fold(what: str) -> dict[str, Any]:
     prompts = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
     return {"tags": ["hide-input"], "mystnb": prompts}
-
-
-def _installs(source: str) -> bool:
-    """A cell that installs the course on a hosted machine says nothing to a reader."""
-    return "pip install" in source and "check(" not in source
 
 
 def _freeze(output: Any, states: dict[str, Any]) -> Any:
@@ -167,7 +166,6 @@ def _views(model: str, states: dict[str, Any]) -> Any:
 
 def _parts(notebooks: dict[str, Any], labels: Labels, launch: Launch, root: Path) -> dict[str, str]:
     first, start = next(iter(notebooks.items()))
-    path = f"notebooks/{first}.ipynb"
     documents = sorted(page.stem for page in root.glob("docs/*.md"))
     return {
         "scrubber": f"```{{raw}} html\n{first_scrubber(start)}\n```",
@@ -176,13 +174,30 @@ def _parts(notebooks: dict[str, Any], labels: Labels, launch: Launch, root: Path
         "rosetta": _table_from((root / "docs" / "design.md").read_text(encoding="utf-8"), "| here | Ho et al. 2020 |"),
         "equations": equation_list(labels),
         "exercises": exercise_list(labels),
-        "binder": f"[Binder]({launch.binder(path)})",
-        "colab": f"[Colab]({launch.colab(path)})",
-        "clone": f"git clone {launch.url}",
-        "repository": f"[{launch.repository}]({launch.url})",
         "performance": "docs/performance" if "performance" in documents else "",
         "others": "\n".join(f"docs/{name}" for name in documents if name not in LISTED),
-        "folder": launch.repository.partition("/")[2],
+        **ways_to_start(f"notebooks/{first}.ipynb", launch),
+    }
+
+
+def ways_to_start(path: str, launch: Launch) -> dict[str, str]:
+    """The parts of the first page that lead to the course's repository; before it has one, words in their place."""
+    if not launch.published:
+        return {
+            "hosted": "",
+            "no-install": "**Without installing anything**: not yet. `make fork` names the course's repository, and "
+            "with that come the buttons that open each notebook on Binder or Colab.",
+            "clone": "cd course    # wherever your copy of it is",
+            "readme": "the file `README.md` of the course",
+            "rocket": "",
+        }
+    return {
+        "hosted": f"[Binder]({launch.binder(path)})\n[Colab]({launch.colab(path)})",
+        "no-install": "**Without installing anything**: the rocket at the top of each notebook's page opens it, "
+        "unsolved, on Binder or Colab.",
+        "clone": f"git clone {launch.url}\ncd {launch.repository.partition('/')[2]}",
+        "readme": f"[{launch.repository}]({launch.url})",
+        "rocket": ", or with the rocket at the top of its page",
     }
 
 

@@ -26,8 +26,6 @@ REFERENCE = re.compile(
     r"\((?P<equation>\d\d\.\d+)\)|(?P<exercise>\b(?:[Ee]xercises? )?(?P<id>\d\d\.\d+)\b)"
     r"|(?P<notebook>\b[Nn]otebooks? (?P<number>\d\d)\b)"
 )
-# A badge is a picture fetched from another host, inside a link; the site has buttons of its own in their place.
-BADGE = re.compile(r"\[!\[[^\]]*\]\(https?://[^)]*\)\]\([^)]*\)")
 SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
 
 
@@ -57,7 +55,6 @@ def _add(table: dict[str, T], label: str, value: T, what: str) -> None:
 
 def for_site(text: str, labels: Labels, here: str = "") -> str:
     """Markdown with anchors and links; `here` is the number of the notebook it is from, which is not linked."""
-    text = "\n".join(line for line in text.splitlines() if not line.strip() or BADGE.sub("", line).strip())
     text = SUMMARY.sub(lambda match: _summary(match[0]), text)
     return link(anchors(text), labels, here)
 
@@ -84,13 +81,18 @@ def link(text: str, labels: Labels, here: str = "") -> str:
 
 
 def outside_links(text: str, known: Callable[[str], bool], address: Callable[[str], str]) -> str:
-    """`text` with relative links to files that the site has not (`known` tells) as `address` of the file."""
+    """`text` with relative links to files that the site has not (`known` tells) as `address` of the file.
+
+    Where a file has no address, the link's words stay, alone.
+    """
 
     def replace(match: re.Match[str]) -> str:
         path, _, anchor = match["target"].partition("#")
         if not path or ":" in path or known(path):
             return match[0]
-        return f"{match['words']}({address(path)}{'#' + anchor if anchor else ''})"
+        if not (there := address(path)):
+            return match["words"][1:-1]
+        return f"{match['words']}({there}{'#' + anchor if anchor else ''})"
 
     fences = re.compile(r"^(`{3,}).*?^\1$|`[^`\n]+`(?!\])", re.DOTALL | re.MULTILINE)
     links = re.compile(r"(?P<words>(?<!!)\[[^\]]*\])\((?P<target>[^)\s]+)\)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from course_lib.command.parser import Parser
+from course_lib.command.parser import Parser, typed_path
 
 
 def main(argv: Sequence[str] | None = None, program: str = "course_staff") -> int:
@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None, program: str = "course_staff") -> in
     parser.add_argument("--seconds", type=float, default=180.0, help="how long to train each (default: 180)")
     parser.add_argument("--samples", type=int, default=500, help="images for each Fréchet distance (default: 500)")
     parser.add_argument("--no-reference", dest="reference", action="store_false", help="leave diffusers' network out")
-    parser.add_argument("--out", default="runs/bench", metavar="FOLDER", help="where it is saved (default: runs/bench)")
+    parser.add_argument(
+        "--out", type=typed_path, default="runs/bench", metavar="FOLDER", help="where it is saved (default: runs/bench)"
+    )
     arguments = parser.parse_args(argv)
 
     from .bench import bench

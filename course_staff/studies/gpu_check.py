@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from course_lib.checkpoint import Model
 from course_lib.command.machine import machine
+from course_lib.command.parser import typed_path
 from course_lib.engine.devices import autocast, choose_device, reduced_precision
 from course_lib.engine.gpu import Engine, Graphed, compile_network
 from course_lib.files import write_atomically
@@ -244,7 +244,7 @@ def text_table(found: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_staff gpu-check", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--out", type=typed_path, required=True, metavar="FOLDER")
     parser.add_argument("--size", choices=list(SIZES), default="large", help="tiny is for trying it out on a CPU")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args(argv)

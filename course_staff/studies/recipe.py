@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from course_lib.command.parser import typed_path
 from course_lib.data import digits
 from course_lib.engine.devices import autocast
 from course_lib.files import write_atomically
@@ -215,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="course_staff recipe", description="Measure what each part of the default recipe is worth."
     )
     parser.add_argument("--seconds", type=float, default=100.0, help="of one core for each variant (default: 100)")
-    parser.add_argument("--out", type=Path, default=Path("runs/recipe"), metavar="FOLDER")
+    parser.add_argument("--out", type=typed_path, default=Path("runs/recipe"), metavar="FOLDER")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--part", default="0/1", help="a share of them, such as 1/2 (default: 0/1, all)")
     parser.add_argument("--computing", action="store_true", help="time ways to compute one step instead, in a minute")

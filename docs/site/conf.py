@@ -1,14 +1,15 @@
 """Sphinx's settings for the site. `make site` copies this folder to build/, beside the pages that it writes there."""
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 
 import course_lib
-from course_staff.course import ROOT, require_launch
+from course_staff.course import require_launch
 from course_staff.site.api import aliases, as_rst
 
-launch = require_launch(ROOT / "pyproject.toml")
+launch = require_launch(Path(__file__).with_name("pyproject.toml"))
 project = "Diffusion models as software"
 author = "the authors of the course"
 copyright = "the authors of the course. Code: MIT. Text and figures: CC BY 4.0"  # noqa: A001
@@ -52,20 +53,23 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "repository_url": launch.url,
-    "repository_branch": launch.release,
-    "repository_provider": "github",
-    "use_repository_button": True,
     "use_download_button": False,  # would hand out the folded copy
-    "launch_buttons": {
-        "binderhub_url": "https://mybinder.org",
-        "colab_url": "https://colab.research.google.com",
-        "notebook_interface": "jupyterlab",
-    },
     "navbar_persistent": [],  # a second search field
     "show_toc_level": 2,
     "logo": {"text": project},
 }
+if launch.published:  # until then these buttons would lead nowhere
+    html_theme_options |= {
+        "repository_url": launch.url,
+        "repository_branch": launch.release,
+        "repository_provider": "github",
+        "use_repository_button": True,
+        "launch_buttons": {
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+            "notebook_interface": "jupyterlab",
+        },
+    }
 
 
 def leave_formulas_alone(app, doctree):

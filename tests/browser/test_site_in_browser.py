@@ -15,9 +15,10 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+from markup import left_over
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
-from course_staff.course import ROOT, Course, require_launch
+from course_staff.course import NOBODYS, ROOT, Course, require_launch
 from course_staff.site.api import PACKAGES
 from course_staff.site.api import modules as modules_of
 from course_staff.site.pages import NEEDS_A_KERNEL, VIEW
@@ -117,6 +118,11 @@ def test_every_formula_is_set(opened):
     assert opened.page.locator("mjx-merror").count() == 0
     if opened.name == "notebooks/02_gaussians.html":
         assert written > 500
+
+
+def test_no_markup_is_left_among_the_words(opened):
+    assert left_over(opened.page) == []
+    assert NOBODYS not in opened.page.evaluate("document.body.textContent"), "not even in code"
 
 
 def test_each_scrubber_moves(opened):
@@ -236,12 +242,14 @@ def test_what_needs_a_kernel_says_so_and_shows_a_picture(page, site, name):
         assert box and box["width"] > 100 and box["height"] > 50
 
 
-def test_launch_buttons_lead_to_the_unsolved_notebook_of_the_release(page, site):
-    page.goto(f"{site[0]}/notebooks/05_ddpm.html")
+@pytest.mark.parametrize("name", Course().names())
+def test_launch_buttons_lead_to_the_unsolved_notebook_of_the_release_or_are_not_there(page, site, name):
+    page.goto(f"{site[0]}/notebooks/{name}.html")
     addresses = set(page.locator(".dropdown-launch-buttons a").evaluate_all("all => all.map(a => a.href)"))
     there = require_launch(ROOT / "pyproject.toml")
-    path = "notebooks/05_ddpm.ipynb"
-    assert set(map(unquote, addresses)) == {unquote(there.binder(path)), unquote(there.colab(path))}
+    path = f"notebooks/{name}.ipynb"
+    right = {unquote(there.binder(path)), unquote(there.colab(path))} if there.published else set()
+    assert set(map(unquote, addresses)) == right
 
 
 def test_an_equation_and_an_exercise_can_be_reached_from_their_lists(page, site):

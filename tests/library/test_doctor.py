@@ -69,12 +69,16 @@ def test_memory_is_held_against_what_a_notebook_takes(monkeypatch, memory, state
     assert doctor.memory().state == state
 
 
-@pytest.mark.parametrize(("cores", "threads", "state"), [(1, 8, "slow"), (1, 1, "slow"), (2, 2, "ok"), (4, 2, "ok")])
+@pytest.mark.parametrize(
+    ("cores", "threads", "state"),
+    [(1, 8, "slow"), (0.5, 2, "slow"), (0.5, 1, "slow"), (1, 1, "slow"), (2, 2, "ok"), (4, 2, "ok")],
+)
 def test_more_threads_than_cores_are_slow(monkeypatch, cores, threads, state):
     fake_machine(monkeypatch, cores=cores, threads=threads)
     finding = doctor.processor()
     assert finding.state == state
-    assert ("OMP_NUM_THREADS=1" in finding.mend) == (threads > cores)
+    assert ("OMP_NUM_THREADS=1" in finding.mend) == (threads > max(cores, 1))
+    assert ("4 times the time" in finding.mend) == (cores == 0.5 and threads == 1)
 
 
 def test_a_gpu_that_pytorch_cannot_use_is_slow(monkeypatch):

@@ -125,7 +125,7 @@ def _start(folder: Path, temporary: Path, out: str, *extra: str) -> subprocess.P
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "grades.csv").open(newline="") as file:
+    with (folder / "grades.csv").open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -193,7 +193,7 @@ def test_the_class_report_names_the_hardest_exercise_first_and_its_commonest_mis
 
 
 def test_the_time_of_each_submission_is_reported(runs: Runs) -> None:
-    lines = (runs.folder / "at_once" / "seconds.csv").read_text().splitlines()
+    lines = (runs.folder / "at_once" / "seconds.csv").read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == 61 and all(0 < float(line.split(",")[0]) < 600 for line in lines[1:])
     assert "seconds a submission: " in runs.said
     print("\n".join(line for line in runs.said.splitlines() if "seconds a submission" in line))

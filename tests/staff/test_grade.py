@@ -719,7 +719,8 @@ def test_where_the_grader_failed_no_report_has_points(tmp_path: Path) -> None:
         save([*GRADES, FAILED], tmp_path, format)
     page = "feedback/c/carl.txt"
     assert text_table([FAILED]).splitlines()[1].split() == ["c/carl.ipynb", "-", page, *FAILED.reason.split()]
-    assert (tmp_path / "grades.csv").read_text().splitlines()[-1] == f"c/carl.ipynb,,,,,,{page},{FAILED.reason}"
+    last = (tmp_path / "grades.csv").read_text(encoding="utf-8-sig").splitlines()[-1]
+    assert last == f"c/carl.ipynb,,,,,,{page},{FAILED.reason}"
     assert json.loads((tmp_path / "grades.json").read_text())[-1]["points"] is None
     assert {path.parent.name for path in tmp_path.rglob("results.json")} == {"anna", "bert"}
     assert f"Not graded: {FAILED.reason}." in (tmp_path / "feedback" / "c" / "carl.txt").read_text()
@@ -731,7 +732,7 @@ def test_reports_in_every_format(tmp_path: Path) -> None:
     for format in ("table", "csv", "json", "gradescope"):
         save(GRADES, tmp_path, format)
     assert (tmp_path / "grades.txt").read_text() == text_table(GRADES)
-    assert (tmp_path / "grades.csv").read_text().splitlines() == [
+    assert (tmp_path / "grades.csv").read_text(encoding="utf-8-sig").splitlines() == [
         "submission,notebook,90.1,90.10,total,out_of,feedback,remarks",
         "a/anna.ipynb,90_fixture,2,0,2,3,feedback/a/anna.txt,90.10: 2 cells with this id",
         '/b/bert.ipynb,,,,0,0,feedback/b/bert.txt,"the file is not JSON, so not a notebook"',
@@ -813,7 +814,7 @@ def test_a_broken_file_on_the_command_line_is_graded_0(tmp_path: Path) -> None:
     result = cli(str(file), "--out", str(tmp_path / "out"), "--format", "csv")
     assert result.returncode == 0, result.stderr
     assert "JSON but not a notebook" in result.stdout
-    assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text()
+    assert "JSON but not a notebook" in (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8-sig")
     assert f"feedback: {tmp_path}/out/feedback/{tmp_path.name}/x.txt\n" in result.stdout
     assert (tmp_path / "out").stat().st_mode & 0o077 == 0, "grades are nobody else's business"
 
@@ -836,13 +837,14 @@ def test_what_the_grader_failed_at_is_told_with_exit_code_1_and_graded_by_resume
         assert main(command) == 1
     said = capsys.readouterr()
     assert "1 of 2 not graded because the grader failed" in said.err and "--resume" in said.err
-    assert "the grader failed: the kernel server" in (out / "grades.csv").read_text()
+    assert "the grader failed: the kernel server" in (out / "grades.csv").read_text(encoding="utf-8-sig")
     report = (out / "class.txt").read_text()
     assert "2 of them not graded (1 because the grader failed)" in report and "wrong answer" not in report
     assert len(list((out / "records").glob("*.json"))) == 1, "of the file that is no notebook"
     seed = (out / "seed.txt").read_text()
     assert main([*command, "--resume"]) == 0
-    assert ",10,10," in (out / "grades.csv").read_text() and len(list((out / "records").glob("*.json"))) == 2
+    assert ",10,10," in (out / "grades.csv").read_text(encoding="utf-8-sig")
+    assert len(list((out / "records").glob("*.json"))) == 2
     assert (out / "seed.txt").read_text() == seed
 
 

@@ -265,5 +265,7 @@ def test_reports_of_hostile_names_stay_inside_the_folder(graded: Graded, tmp_pat
     texts = {path.name: path.read_text() for path in tmp_path.rglob("*.txt")}
     assert not any(character in text for text in texts.values() for character in "\u202e\u200b")
     assert len(list((tmp_path / "out" / "feedback").rglob("*.txt"))) == len(grades)
-    cells = [line.split(",")[0] for line in (tmp_path / "out" / "grades.csv").read_text().splitlines()]
+    cells = [
+        line.split(",")[0] for line in (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8-sig").splitlines()
+    ]
     assert not any(text.startswith(("=", "+", "-", "@")) for text in cells)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import html
 import importlib
+import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
 
-from course_staff.course import ROOT, Course, Launch, require_launch
+from course_staff.building.launch import with_launch_cells
+from course_staff.course import NOBODYS, ROOT, Course, Launch, require_launch
 from course_staff.site import api as site_api
 from course_staff.site import check as site_check
 from course_staff.site import pages as site_pages
@@ -84,15 +89,11 @@ def test_titles_of_folded_parts_are_html():
     )
 
 
-def test_badges_are_dropped_and_other_lines_kept():
-    badge = "[![Open](https://host.example/badge.svg)](https://host.example/open)"
-    assert site_text.for_site(f"# Title\n\n{badge} {badge}\n\nText {badge}", labels()) == f"# Title\n\n\nText {badge}"
-
-
 def test_links_to_files_that_the_site_lacks_go_to_the_repository():
     text = "[a](a.md) [b](../b.py#l3) [web](https://x.example) ![p](p.png) [top](#top) `[c](c.py)`"
     out = site_text.outside_links(text, {"a.md"}.__contains__, lambda path: f"https://host.example/{path}")
     assert out == text.replace("../b.py", "https://host.example/../b.py")
+    assert site_text.outside_links(text, {"a.md"}.__contains__, lambda path: "") == text.replace("[b](../b.py#l3)", "b")
 
 
 def test_a_placeholder_without_its_part_is_an_error():
@@ -152,7 +153,6 @@ def notebook():
     code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
     cells = [
         text(TEXT),
-        code("%pip install -q course"),
         code("import torch", metadata={"tags": ["setup"]}),
         code(SOLVED, metadata={"tags": ["exercise-02.3"]}),
         code("explore()", outputs=view("box")),
@@ -164,6 +164,9 @@ def notebook():
 
 
 def test_the_page_of_a_notebook(notebook):
+    launched = with_launch_cells(notebook, Launch("me/mine", "v2"), "02_second", solved=True)
+    notebook = nbformat.reads(json.dumps(launched), as_version=4)
+    assert "data:" in notebook.cells[0].source and "pip install" in notebook.cells[1].source
     before = copy.deepcopy(notebook)
     page = site_pages.for_site(notebook, labels(), "02")
     assert notebook == before, "the notebook itself is left alone"
@@ -284,21 +287,50 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def small_site(folder: Path, text: str, launch: Launch) -> tuple[bool, str]:
+    """A site of one page and one notebook in folder/out: whether Sphinx was content, and what it said."""
+    source = folder / "source"
+    shutil.copytree(ROOT / "docs/site/_static", source / "_static")
+    shutil.copy(ROOT / "docs/site/conf.py", source)
+    setting = f'[tool.course]\nrepository = "{launch.repository}"\nrelease = "{launch.release}"\n'
+    (source / "pyproject.toml").write_text(setting)
+    (source / "index.md").write_text(f"(top)=\n# Page\n\n{text}\n\n```{{toctree}}\nnotebooks/02_second\n```\n")
+    (source / "notebooks").mkdir()
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
+    cells = [nbformat.v4.new_markdown_cell("# Second")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), source / "notebooks/02_second.ipynb")
+    code = "import sys; from pathlib import Path; from course_staff.site.build import sphinx\n"
+    code += "print(sphinx(*map(Path, sys.argv[1:])))"
+    done = run("-c", code, str(source), str(folder / "out"))
+    assert done.stdout.strip().endswith(("True", "False")), done.stdout + done.stderr
+    return done.stdout.strip().endswith("True"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("link", "good"), [("#top", True), ("#eq-99.9", False), ("gone.md", False)])
 def test_for_sphinx_a_warning_is_an_error(tmp_path, link, good):
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "conf.py").write_bytes((ROOT / "docs/site/conf.py").read_bytes())
-    (source / "_static").mkdir()
-    for name in ("course.css", "favicon.svg"):
-        (source / "_static" / name).write_bytes((ROOT / "docs/site/_static" / name).read_bytes())
-    (source / "index.md").write_text(f"(top)=\n# Page\n\n[x]({link})\n")
-    code = "import sys; from pathlib import Path; from course_staff.site.build import sphinx\n"
-    code += "print(sphinx(*map(Path, sys.argv[1:])))"
-    done = run("-c", code, str(source), str(tmp_path / "out"))
-    assert done.stdout.strip().endswith(str(good)), done.stdout + done.stderr
-    assert good or link.removeprefix("#") in done.stderr
+    content, said = small_site(tmp_path, f"[x]({link})", Launch("me/mine", "v2"))
+    assert content == good, said
+    assert good or link.removeprefix("#") in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repository", ["me/mine", NOBODYS])
+def test_buttons_lead_to_the_repository_and_are_not_there_before_it_has_a_name(tmp_path, repository):
+    launch = Launch(repository, "v2")
+    parts = site_pages.ways_to_start("notebooks/02_second.ipynb", launch)
+    content, said = small_site(tmp_path, "\n\n".join(parts.values()), launch)
+    assert content, said
+    first, second = ((tmp_path / "out" / name).read_text() for name in ("index.html", "notebooks/02_second.html"))
+    if launch.published:
+        links = {unquote(html.unescape(link)) for link in re.findall(r'href="(https://[^"]+)"', second)}
+        there = {launch.url, launch.binder("notebooks/02_second.ipynb"), launch.colab("notebooks/02_second.ipynb")}
+        assert {unquote(link) for link in there} <= links
+        assert all(html.escape(link) in first for link in there) and f"git clone {launch.url}\ncd mine" in first
+    else:
+        lost = re.compile(r"OWNER|REPO\b|mybinder\.org|colab\.research|github\.com")
+        assert not lost.findall(first) and not lost.findall(second)
+        assert "Without installing anything</strong>: not yet" in first
 
 
 # ---------------------------------------------------------------- the API

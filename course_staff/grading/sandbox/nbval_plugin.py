@@ -224,6 +224,8 @@ class GradingCell(nbval.plugin.IPyNbCell):
         asked_for = re.search(r"^answer\((\w+),", self.cell.source, re.MULTILINE) if self.role == "grading" else None
         if name == "NameError" and asked_for:
             return f"your cell defines no function `{asked_for[1]}`: its name was changed, or the cell is not whole"
+        if name == "ModuleNotFoundError" and self.role == "solution":
+            return "your cell imports a module that is not there when it is graded (ModuleNotFoundError)"
         return f"the {self.role} cell stopped with {name}"
 
     def error_text(self) -> str:
