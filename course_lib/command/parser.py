@@ -194,9 +194,17 @@ def one_line(text: str) -> str:
 
 
 def exit_code(command: str, work: Callable[[], int]) -> int:
-    """That of `work`; or 1 for a failure while running, 2 for a bad argument, 130 interrupted, told in one line."""
+    """That of `work`; or 1 for a failure while running, 2 for a bad argument, 130 interrupted, told in one line.
+
+    Where who reads what is printed has gone (`| head`), 141 without a word, as of any program.
+    """
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 141
     except ValueError as error:
         return refuse(command, str(error))
     except (OSError, RuntimeError) as error:

@@ -19,6 +19,10 @@ SHUT_DOWN = (
     "*Memory is for one notebook at a time: before you run this one, shut down the kernel of the one before it "
     "(Kernel > Shut Down Kernel, over there).*"
 )
+BUTTONS = {  # by whether they lead anywhere; `fork` puts one in the place of the other
+    True: "*The two buttons open it on Binder or Colab.*",
+    False: "*The two buttons lead nowhere until `make fork` has named the course's repository.*",
+}
 INSTALL_CODE = """\
 #@title Get the course where it is missing (Colab). Elsewhere this does nothing.
 from importlib.util import find_spec
@@ -39,7 +43,7 @@ def with_launch_cells(notebook: Json, launch: Launch | None, name: str, solved: 
         "Open in Colab": launch.colab(here),
     }
     badges = " ".join(f"[![{text}]({data_uri(badge(text))})]({link})" for text, link in links.items())
-    words = badges if name.startswith("00") else f"{badges}\n\n{SHUT_DOWN}"
+    words = "\n\n".join([badges, BUTTONS[launch.published], *([] if name.startswith("00") else [SHUT_DOWN])])
     top: list[Json] = [
         {
             "cell_type": "markdown",

@@ -85,6 +85,8 @@ def grade_submissions(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"\n{arguments.program}: interrupted; the same command with --resume goes on", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         print(f"{arguments.program}: grading failed: {one_line(str(error))}", file=sys.stderr)
         return 1

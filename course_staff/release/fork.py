@@ -16,7 +16,7 @@ from pathlib import Path
 from course_lib.command.parser import typed_path
 from course_lib.files import write_atomically
 
-from ..building.launch import badge_files
+from ..building.launch import BUTTONS, badge_files
 from ..course import Launch, read_launch, require_launch
 
 TEXT = {".cff", ".cfg", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
@@ -32,6 +32,8 @@ def fork(folder: Path, new: Launch) -> list[str]:
     for path in text_files(folder):
         before = path.read_bytes().decode("utf-8", "surrogateescape")
         after = restamp(before, old, new)
+        if path.suffix in (".md", ".ipynb"):
+            after = after.replace(BUTTONS[old.published], BUTTONS[new.published])
         if path == setting:
             after = set_setting(after, new)
         if after != before:

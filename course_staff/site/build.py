@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from course_lib.command.parser import typed_path
+
 from ..course import ROOT
 from .check import problems, weight
 from .pages import prepare
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, 1 where the site is not as it should be, 2 for a bad argument or setting."""
     parser = argparse.ArgumentParser(prog="course_staff site", description="Build the site, offline.")
     default = ROOT / "build" / "site"
-    parser.add_argument("--out", type=Path, default=default, help="folder to write (default: build/site)")
+    parser.add_argument("--out", type=typed_path, default=default, help="folder to write (default: build/site)")
     out = parser.parse_args(arguments).out.resolve()
     try:
         found = build(out)

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from course_lib.command.machine import elapsed, machine, matmul_peak, peak_memory
 from course_lib.data import digits, to_unit
-from course_lib.files import write_atomically
+from course_lib.files import only_run, write_atomically
 from course_lib.metrics import digit_features, frechet_distance
 from course_lib.parametrization import Network, Parametrization, network_denoiser
 from course_lib.sampling import ddim, heun, last, sample
@@ -301,5 +301,8 @@ def bench(arguments: Any) -> int:
     if arguments.reference:
         DiffusersUNet(USUAL, 28)  # where diffusers is missing, that is said now, not after minutes of work
     entries = contenders(tuple(arguments.presets), arguments.reference)
-    run(entries, BenchSettings(seconds=arguments.seconds, samples=arguments.samples), Path(arguments.out))
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with only_run(out, f"--out {out}"):
+        run(entries, BenchSettings(seconds=arguments.seconds, samples=arguments.samples), out)
     return 0

@@ -137,6 +137,19 @@ def test_a_second_grading_into_one_folder_is_refused_and_writes_nothing(tmp_path
     assert "another run works in --out" in capsys.readouterr().err
 
 
+def test_a_second_bench_into_one_folder_is_refused(tmp_path, capsys):
+    with only_run(tmp_path, "bench"):
+        assert main(["bench", "--no-reference", "--out", str(tmp_path)]) == 2
+    assert "another run works in --out" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("buffered", ["", "-u"])
+def test_a_reader_that_goes_away_ends_a_command_without_a_word(buffered):
+    shell = f"{sys.executable} {buffered} -m course_lib doctor | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 WRITES = re.compile(
     r"\.write_(text|bytes)\(|open\([^)\n]*[\"'][wax]b?\+?[\"']|shutil\.(copy|move)|np\.save|nbformat\.write\(|torch\.save"
 )

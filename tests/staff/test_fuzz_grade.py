@@ -24,6 +24,7 @@ from course_staff.grading.grader import identify
 from course_staff.grading.submission import Unreadable, find_solutions, read_submission
 
 READ, GRADED = int(os.environ.get("COURSE_FUZZ", "500")), int(os.environ.get("COURSE_FUZZ_GRADED", "8"))
+REAL = Course()
 START = int(os.environ.get("COURSE_FUZZ_SEED", "0"))
 VALUES: list[Any] = [
     None,
@@ -125,11 +126,23 @@ def whole(solve: bool) -> str:
     return json.dumps(solved() if solve else blank())
 
 
-def mutated(number: int) -> tuple[bytes, str]:
-    """A submission, the same for the same number, and what was done to it."""
+@cache
+def of_the_course(name: str, solve: bool) -> str:
+    """A notebook of the course as handed out, or handed in with all answers right."""
+    notebook = json.loads(REAL.student(name).read_text(encoding="utf-8"))
+    right = json.loads(REAL.solution(name).read_text(encoding="utf-8"))["cells"] if solve else []
+    answers = {cell["id"]: cell["source"] for cell in right if str(cell.get("id")).startswith("exercise-")}
+    for item in notebook["cells"]:
+        item["source"] = answers.get(item["id"], item["source"])
+    return json.dumps(notebook)
+
+
+def mutated(number: int, real: bool = False) -> tuple[bytes, str]:
+    """A submission, the same for the same number, and what was done to it; `real`: to a notebook of the course."""
     rng = random.Random(START + number)
-    notebook = json.loads(whole(rng.random() < 0.5))
-    if rng.random() < 0.3:
+    solve = rng.random() < 0.5
+    notebook = json.loads(of_the_course(rng.choice(REAL.names()), solve) if real else whole(solve))
+    if rng.random() < 0.3 and not real:
         for id in FULL:
             cell(notebook, id)["source"] = "def answer(): pass"
     done = rng.choices(CHANGES, k=rng.randrange(1, 5))
@@ -155,15 +168,16 @@ def mutated(number: int) -> tuple[bytes, str]:
 def test_reading_and_finding_never_crash(tmp_path: Path) -> None:
     path, results = tmp_path / "a.ipynb", Counter[str]()
     for number in range(READ):
-        data, done = mutated(number)
+        course = REAL if number % 2 else COURSE
+        data, done = mutated(number, course is REAL)
         path.write_bytes(data)
         try:
             submission = read_submission(path)
-            source = identify(submission, COURSE)
+            source = identify(submission, course)
             found = find_solutions(submission, source)
             json.dumps([item.source for item in found.values()]).encode()
             results["found" if any(item.source for item in found.values()) else "nothing found"] += 1
-            assert set(found) == set(read_source(COURSE.source(source.name)).exercises())
+            assert set(found) == set(read_source(course.source(source.name)).exercises())
         except Unreadable as error:
             results["unreadable"] += 1
             assert str(error).strip() and "\n" not in str(error), (number, done)

@@ -18,6 +18,7 @@ import pytest
 
 import course_lib
 from course_staff.building.launch import (
+    BUTTONS,
     BADGES,
     INSTALL,
     badge_files,
@@ -95,6 +96,7 @@ def test_every_notebook_begins_with_badges_and_the_install_cell(name: str, solve
     assert colab == f"https://colab.research.google.com/github/{LAUNCH.repository}/blob/{LAUNCH.release}/{where}"
     assert (ROOT / where).exists()
     assert ("shut down the kernel" in text_of(badges)) == (name[:2] != "00")
+    assert BUTTONS[LAUNCH.published] in text_of(badges)
 
 
 @each_notebook
@@ -225,6 +227,7 @@ def test_the_readmes_badges_are_the_settings() -> None:
         "badge_binder.svg": LAUNCH.binder(f"my/{first}.ipynb"),
         "badge_colab.svg": LAUNCH.colab(f"notebooks/{first}.ipynb"),
     }
+    assert BUTTONS[LAUNCH.published] in text
     assert {n: (ROOT / "docs/images" / n).read_text(encoding="utf-8") for n in badge_files()} == badge_files()
 
 
