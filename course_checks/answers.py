@@ -139,11 +139,10 @@ def _plain_tensor(value: Tensor, depth: int) -> Any:
         if depth >= DEPTH:
             raise NestsTooDeep(NestsTooDeep.sentence)
         return tuple(plain(part, depth + 1) for part in value.detach().unbind())
-    value = value.detach().as_subclass(Tensor)
     name = _name(value.dtype)
     if value.is_meta:
         raise WithoutValues("the answer is a tensor on the device `meta`: it has a shape, but no numbers")
-    value = value.to("cpu").to_dense().resolve_conj().resolve_neg().clone()
+    value = value.detach().to("cpu").to_dense().as_subclass(Tensor).resolve_conj().resolve_neg().clone()
     if value.is_quantized:
         return value.dequantize()
     if name == "uint64":
