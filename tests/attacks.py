@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from grading import needed
+
 from course_checks.in_kernel import MIME
 
 SIGNATURES = {  # signature, a wrong answer, the right one
@@ -41,7 +43,7 @@ class Attack:
         body = "\n".join(f"    {line}" for line in self.body.splitlines())
         text = f"{self.top}\n\n\ndef {signature}:\n{body}\n"
         words = {"SEND": SEND, "WRONG": wrong, "RIGHT": right, "MIME": MIME, "EXERCISE": id, **HIDDEN, **values}
-        return re.sub("|".join(words), lambda match: words[match[0]], text)
+        return needed(re.sub("|".join(words), lambda match: words[match[0]], text))
 
 
 def read_attacks(path: Path) -> tuple[Attack, ...]:

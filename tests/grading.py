@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,14 @@ def solved(**answers: str) -> dict[str, Any]:
 def cell(notebook: dict[str, Any], id: str) -> dict[str, Any]:
     (found,) = (cell for cell in notebook["cells"] if cell["id"] == f"exercise-{id.replace('.', '-')}")
     return found  # type: ignore[no-any-return]
+
+
+def needed(code: str) -> str:
+    """`code`, a whole cell, so that all of it is run: as one statement, which defines the function that is graded.
+
+    Of a cell's other statements only those are run that the function needs.
+    """
+    return f"if True:\n{textwrap.indent(code, '    ')}"
 
 
 def save_to(path: Path, notebook: Any) -> Path:

@@ -27,6 +27,7 @@ from grading import (
     blank,
     cell,
     grader,
+    needed,
     points,
     row,
     save_to,
@@ -247,7 +248,7 @@ def test_a_server_that_does_not_start_gets_a_second_chance(tmp_path: Path) -> No
 
 
 def test_a_server_that_a_submission_kills_costs_points_even_where_no_other_starts(tmp_path: Path) -> None:
-    kills = "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n\n\n" + RIGHT["90.2"]
+    kills = needed("import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n\n\n" + RIGHT["90.2"])
     with grader(None, timeout=30.0) as process:
         break_server(process, ONCE.format("tried.exists()"))
         result = graded(process, solved(e2=kills), tmp_path)
@@ -409,7 +410,7 @@ def runs(pid: int) -> bool:
 @pytest.mark.parametrize("levels", [1, 2, 3], ids=["kernel server", "grading child", "grading process"])
 def test_without_a_box_what_ends_its_own_server_or_grader_is_ended_itself(tmp_path: Path, levels: int) -> None:
     written = tmp_path / "pids"
-    code = OUTLIVES.format(path=str(written), levels=levels) + RIGHT["90.2"]
+    code = needed(OUTLIVES.format(path=str(written), levels=levels) + RIGHT["90.2"])
     with grader(None, timeout=30.0) as process:
         result = graded(process, solved(e2=code), tmp_path)
         pids = [int(word) for word in written.read_text().split()]
@@ -432,7 +433,7 @@ def test_without_a_box_what_one_exercise_started_does_not_see_the_next(process: 
         f"    pid = open({str(written)!r}).read()\n"
         "    return cov if os.path.exists(f'/proc/{pid}') else torch.linalg.cholesky(cov)"
     )
-    result = graded(process, solved(e2=starts + RIGHT["90.2"], e3=looks), tmp_path)
+    result = graded(process, solved(e2=needed(starts + RIGHT["90.2"]), e3=looks), tmp_path)
     assert points(result) == FULL
 
 
@@ -457,9 +458,9 @@ def test_forged_answer_messages_are_worth_nothing(process: Grader, tmp_path: Pat
         "import course_checks.in_kernel as kernel\n\n\ndef fake(function, inputs, exercise, nonce, forbid):\n"
         "    import json\n    from IPython.display import display\n"
         "    text = json.dumps({'exercise': exercise, 'nonce': nonce, 'outcomes': [{'value': True}] * 2})\n"
-        f"    display({{'{MIME}': text}}, raw=True)\n\n\nkernel.answer = fake\n\n\ndef moments(x):\n    return 0"
+        f"    display({{'{MIME}': text}}, raw=True)\n\n\nkernel.answer = fake\n\n\ndef nothing(x):\n    return 0"
     )
-    result = graded(process, solved(e1=sends, e4=patches + "\nrepeat = moments"), tmp_path)
+    result = graded(process, solved(e1=sends, e4=needed(patches + "\nrepeat = nothing")), tmp_path)
     assert row(result, "90.4").points == 0 and row(result, "90.4").status == "malformed"
     assert {row(result, "90.2").points, row(result, "90.3").points} == {1, 3}
 
@@ -491,7 +492,7 @@ def test_lost_metadata_duplicates_disorder_and_edited_outputs(process: Grader, t
     result = graded(process, notebook, tmp_path)
     assert result.points == 10
     assert "found by its function's name" in row(result, "90.1").flag
-    assert row(result, "90.2").flag == "2 cells with this id; the last one was graded"
+    assert row(result, "90.2").flag == "2 definitions; the last one was graded"
     assert row(result, "90.3").flag == ""
 
 
