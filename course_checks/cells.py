@@ -54,17 +54,17 @@ def part_of(text: str, name: str, setup: Container[str]) -> Part | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        statements = [Statement(node) for node in ast.parse(python).body]
-    needs = _needs(statements, name)
-    kept = [statement for statement in statements if statement.serves(needs)]
+        statements = [Statement(node, name) for node in ast.parse(python).body]
+    kept = _needed(statements, name)
     there = [*set[str]().union(*(statement.binds for statement in kept)), *KERNEL]
     used = set[str]().union(*(statement.uses for statement in kept))
     hints = set[str]().union(*(statement.hints for statement in kept)) - used
     missing = [other for other in outside(used, there) if other not in setup]
     stars = tuple(statement.star for statement in statements if statement.star)
     if missing and stars:
-        kept = [statement for statement in statements if statement in kept or statement.star]
-    source = _without([statement.node for statement in statements if statement not in kept], python)
+        kept += [statement for statement in statements if statement.star]
+    stays = {id(statement) for statement in kept}
+    source = _without([statement.node for statement in statements if id(statement) not in stays], python)
     if any(other not in setup for other in outside(hints, there)):
         source = NO_HINTS + source
     imports = {name: module for statement in kept for name, module in _imported(statement.node)}
@@ -135,11 +135,20 @@ def _parses(text: str) -> bool:
 
 
 class Statement:
-    """A statement at the top of a cell: the names that it binds, and those that it looks up outside itself."""
+    """A statement at the top of a cell, seen from its function `name`.
 
-    def __init__(self, node: ast.stmt) -> None:
+    `binds`: names to which it gives a value. `changes`: those that hold what it assigns to a part of. `may_change`:
+    those whose methods it calls, or that it hands to a call; if they hold data, these may change it. `uses`: names that
+    it looks up outside itself; `hints`: only in type hints; `loads`: all, also those that it binds later.
+    """
+
+    def __init__(self, node: ast.stmt, name: str) -> None:
         self.node = node
         self.binds, self.uses, self.hints, self.loads = set[str](), set[str](), set[str](), set[str]()
+        self.changes, self.may_change = set[str](), set[str]()
+        for inner in _inside(node):
+            self.changes |= _assigns_to_part_of(inner)
+            self.may_change |= _calls_with(inner, name)
         star = isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
         self.star = (node.module or "") if star and isinstance(node, ast.ImportFrom) else ""
         self.always = isinstance(node, ast.ImportFrom) and node.module == "__future__"
@@ -150,48 +159,49 @@ class Statement:
         self.loads = looked_up(with_hints)  # in a class body more than it looks up outside
         self.hints = global_names(with_hints) - self.uses
 
-    def serves(self, needs: Needs) -> bool:
-        binds = self.always or not self.binds.isdisjoint(needs.names)
-        return binds or any(_changes(node, needs) for node in _inside(self.node))
 
-
-@dataclass(frozen=True)
-class Needs:
-    """Which names of the cell its `function` needs, itself included; those of them that hold `data`."""
-
-    function: str
-    names: set[str]
-    data: set[str]
-
-
-def _needs(statements: Sequence[Statement], name: str) -> Needs:
+def _needed(statements: Sequence[Statement], name: str) -> list[Statement]:
+    """Those statements that the function `name` needs, in order."""
     nodes = {bound: statement.node for statement in statements for bound in statement.binds}
     no_data = (*BLOCKS, ast.Import, ast.ImportFrom)
     data = {bound for bound, node in nodes.items() if not isinstance(node, no_data)} - {name}
-    names, before = {name}, set[str]()
-    while names != before:
-        before = set(names)
-        for statement in statements:
-            if statement.serves(Needs(name, names, data & names)):
-                names |= statement.loads & nodes.keys()
-    return Needs(name, names, data & names)
+    serving: dict[str, list[int]] = {}
+    for number, statement in enumerate(statements):
+        for served in statement.binds | statement.changes | (statement.may_change & data):
+            serving.setdefault(served, []).append(number)
+    todo, names = [name], {name}
+    needed = {number for number, statement in enumerate(statements) if statement.always}
+    while todo:
+        for number in serving.get(todo.pop(), ()):
+            if number not in needed:
+                needed.add(number)
+                more = (statements[number].loads & nodes.keys()) - names
+                names |= more
+                todo += more
+    return [statements[number] for number in sorted(needed)]
 
 
-def _changes(node: ast.stmt, needs: Needs) -> bool:
-    """Whether a statement changes what is in a name that is needed: it assigns to a part of it, or calls with data."""
+def _assigns_to_part_of(node: ast.stmt) -> set[str]:
+    """Names in whose value a statement assigns to a part: `table[3] = x`, `del table[3]`, `table.rows += 1`."""
+    targets: Sequence[ast.expr] = ()
     if isinstance(node, (ast.Assign, ast.Delete)):
-        return any(_root(target) in needs.names for target in node.targets if not isinstance(target, ast.Name))
-    if isinstance(node, (ast.AugAssign, ast.AnnAssign)):
-        return not isinstance(node.target, ast.Name) and _root(node.target) in needs.names
+        targets = node.targets
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+        targets = [node.target]
+    return {_root(target) for target in targets if not isinstance(target, ast.Name)} - {""}
+
+
+def _calls_with(node: ast.stmt, name: str) -> set[str]:
+    """Names whose method a statement calls, or that it hands to a call; not where that only shows or tries out."""
     call = node.value if isinstance(node, ast.Expr) else None
     call = call.value if isinstance(call, ast.Await) else call
     if not isinstance(call, ast.Call):
-        return False
+        return set()
     owner, method = _root(call.func), call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if owner in SHOWING or owner == needs.function or method.startswith("assert"):
-        return False
-    handed = [_root(value) for value in (*call.args, *(keyword.value for keyword in call.keywords))]
-    return bool(method and owner in needs.data) or not needs.data.isdisjoint(handed)
+    if owner in SHOWING or owner == name or method.startswith("assert"):
+        return set()
+    handed = {_root(value) for value in (*call.args, *(keyword.value for keyword in call.keywords))}
+    return (handed | ({owner} if method else set())) - {""}
 
 
 def _root(node: ast.expr) -> str:
@@ -262,7 +272,7 @@ def _stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 
 def _compiled(node: ast.stmt, flags: int) -> CodeType | None:
     try:
-        return compile(ast.Module([node], []), "cell", "exec", flags, dont_inherit=True)  # type: ignore[no-any-return]
+        return compile(ast.Module([node], []), "cell", "exec", flags, dont_inherit=True)
     except UNREADABLE:
         return None
 

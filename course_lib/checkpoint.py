@@ -50,10 +50,10 @@ class Model:
     def denoiser(
         self,
         clip_x0: bool = True,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         around: Callable[[Network], Network] | None = None,
     ) -> Denoiser:
-        """The network as a denoiser, without gradients; with `label`, (B,), for a network with classes.
+        """The network as a denoiser, without gradients; with `label`, (B,) or one for all, for a network with classes.
 
         `around` may put something between the two, such as `gpu.Graphed`: it gets the network, (x, log_snr) -> output.
         """
@@ -61,7 +61,8 @@ class Model:
 
         @torch.no_grad()
         def answer(x: Tensor, log_snr: Tensor) -> Tensor:
-            return network(x, log_snr, label)
+            told = torch.full((len(x),), label, device=x.device) if isinstance(label, int) else label
+            return network(x, log_snr, told)
 
         return network_denoiser(around(answer) if around else answer, self.parametrization, clip_x0)
 

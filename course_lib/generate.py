@@ -29,23 +29,26 @@ def generate(
     seed: int = 0,
     device: torch.device | str = "cpu",
     processes: Processes = ALONE,
+    label: int | None = None,
 ) -> Tensor:
-    """`n` samples, (n, C, H, W) in [-1, 1], from a model whose network is on `device`.
+    """`n` samples, (n, C, H, W) in [-1, 1], from a model whose network is on `device`; all of one `label` if asked.
 
     Times are spaced as Karras et al. 2022 do, which suits every sampler here when steps are few; `steps` defaults to
     `SAMPLER_STEPS`. Several `processes` share every chunk by rows and draw the whole chunk's noise, so that a seed
     means the same images however many there are; the first one gets all of them, on the CPU, the others get their own.
-    On a GPU the network is a CUDA graph. Raises ValueError for a sampler that does not exist.
+    On a GPU the network is a CUDA graph. Raises ValueError for a sampler or a label that does not exist.
     """
     if sampler not in STEPS:
         raise ValueError(f"unknown sampler {sampler!r}: expected one of {', '.join(STEPS)}")
+    if label is not None:
+        check_label(model, label)
     device, steps = torch.device(device), SAMPLER_STEPS[sampler] if steps is None else steps
     piece = PIECES.get(device.type, CHUNK)
 
     def around(network: Network) -> Network:
         return in_pieces(Graphed(network), piece)
 
-    generator, denoiser = torch.Generator("cpu").manual_seed(seed), model.denoiser(around=around)
+    generator, denoiser = torch.Generator("cpu").manual_seed(seed), model.denoiser(label=label, around=around)
     sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
     with plain_defaults():
         times = karras_times(model.schedule, steps)
@@ -67,6 +70,15 @@ def generate(
             done.append(state.x)
     own = torch.cat(done) if done else torch.empty(0, *model.image_shape)
     return own if processes.count == 1 else processes.gather_rows(own, torch.cat(owners))
+
+
+def check_label(model: Model, label: int) -> None:
+    """Raises ValueError, in one sentence, for a label that the model's network was not told in training."""
+    classes = model.network.config.classes
+    if not classes:
+        raise ValueError(f"label {label}: this network was trained without labels, so it cannot be asked for one")
+    if label not in range(classes):
+        raise ValueError(f"label {label}: expected one from 0 to {classes - 1}")
 
 
 def noise_rows(shape: tuple[int, ...], rows: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:

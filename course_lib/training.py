@@ -64,6 +64,8 @@ class TrainConfig:
         for name in ("learning_rate", "muon_rate", "noise_std"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"expected {name} above 0 and finite, got {value}")
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"expected a label_dropout from 0 to 1, got {self.label_dropout}")
         if not math.isfinite(self.noise_mean):
             raise ValueError(f"expected a finite noise_mean, got {self.noise_mean}")
         if self.optimizer not in OPTIMIZERS:

@@ -88,6 +88,10 @@ def add_train(commands: Any) -> None:
     train.add_argument("--resume", action="store_true", help="go on with the run saved in --out")
     train.add_argument("--target", default="edm", help="what the network predicts: edm, eps, v, x0 (default: edm)")
     default = " (default: %(default)s)"  # TrainConfig's
+    labels_help = "tell the network what each image shows, so that `sample --label` can ask for it"
+    train.add_argument("--labels", action="store_true", help=labels_help)
+    dropout_help = "the share of images whose label is withheld, so that it learns to do without too"
+    train.add_argument("--label-dropout", type=float, help=dropout_help + default)
     train.add_argument("--batch", type=int, help="images a step" + default)
     optimizer_help = "muon (for the hidden convolutions; AdamW for the rest) or adamw"
     train.add_argument("--optimizer", help=optimizer_help + default)
@@ -122,6 +126,8 @@ def add_sample(commands: Any) -> None:
     sample.add_argument("--n", "--number", type=int, default=64, metavar="N", help=number_help)
     sampler = sample.add_argument("--sampler", default="ddpm")
     steps = sample.add_argument("--steps", type=int)
+    label_help = "what to draw, such as 7, by a network that was trained with --labels (default: anything)"
+    sample.add_argument("--label", type=int, help=label_help)
     sample.add_argument("--seed", type=seed, default=0)
     sample.add_argument("--device", default="auto")
     out_help = "an array, .npz, or a contact sheet, .png"

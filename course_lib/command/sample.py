@@ -14,7 +14,7 @@ from ..data import to_unit
 from ..engine.devices import choose_device
 from ..engine.parallel import Processes, join_processes
 from ..files import write_atomically
-from ..generate import SAMPLER_STEPS, generate
+from ..generate import SAMPLER_STEPS, check_label, generate
 from ..sampling import STEPS
 from .words import count, make_writable
 
@@ -42,9 +42,11 @@ def _sample_run(arguments: argparse.Namespace, processes: Processes) -> int:
         if out.is_dir():
             raise ValueError(f"--out {arguments.out!r} cannot be written: it is a folder")
         make_writable(out.parent, arguments.out)
+    if arguments.label is not None:
+        check_label(model, arguments.label)
     processes.wait()  # for the first one's word, before any work
     model.network.to(device)
-    drawn = generate(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes)
+    drawn = generate(model, arguments.n, arguments.sampler, steps, arguments.seed, device, processes, arguments.label)
     if processes.first:
         write_images(to_unit(drawn).cpu(), out)
         print(f"{count(len(drawn), 'image')} by {arguments.sampler} in {count(steps, 'step')}, saved as {out}")

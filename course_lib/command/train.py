@@ -28,7 +28,9 @@ from ..training import TrainConfig, TrainState, train, training_tensors
 from ..unet import PRESETS, UNet
 from .words import count, make_writable
 
-OPTIONAL = ("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std", "seed")  # or TrainConfig's
+OPTIONAL = (  # or TrainConfig's
+    *("optimizer", "batch", "learning_rate", "muon_rate", "noise_mean", "noise_std", "label_dropout", "seed"),
+)
 
 
 def train_run(arguments: argparse.Namespace) -> int:
@@ -55,8 +57,10 @@ def _train_run(arguments: argparse.Namespace, processes: Processes, held: ExitSt
     processes.share(config.batch)
     parametrization = Parametrization(arguments.target)
     with processes.one_downloads():
-        images = dataset(arguments.data).images
-    layout = replace(PRESETS[arguments.preset], channels=images.shape[1])
+        data = dataset(arguments.data)
+    images, labels = data.images, data.labels if arguments.labels else None
+    classes = 0 if labels is None else int(labels.max()) + 1
+    layout = replace(PRESETS[arguments.preset], channels=images.shape[1], classes=classes)
     if images.shape[2] % layout.divisor:
         shape = f"{images.shape[2]} x {images.shape[3]}"
         raise ValueError(
@@ -64,6 +68,7 @@ def _train_run(arguments: argparse.Namespace, processes: Processes, held: ExitSt
         )
     folder, size = Path(arguments.out), (images.shape[2], images.shape[3])
     settings = {"data": arguments.data, "preset": arguments.preset, "target": arguments.target, **asdict(config)}
+    settings["labels"] = arguments.labels
     del settings["device"]
     if processes.first:
         make_writable(folder, str(folder))
@@ -84,9 +89,10 @@ def _train_run(arguments: argparse.Namespace, processes: Processes, held: ExitSt
         title, silent = f"training {arguments.preset}", not processes.first or done >= float(total or 0)
         bar = tqdm(total=total, initial=done, unit=unit, desc=title, mininterval=0.5, disable=silent)
         with interruptions() as asked, bar:
-            for state in train(
-                network, parametrization, images, config, resume=resume, engine=engine, processes=processes
-            ):
+            states = train(
+                network, parametrization, images, config, None, labels, resume, engine=engine, processes=processes
+            )
+            for state in states:
                 stop = bool(processes.mean(torch.tensor(float(asked()))) > 0)  # where one is asked, all stop here
                 if processes.first:
                     bar.n = state.step if config.steps is not None else round(min(state.seconds, float(total or 0)), 1)
@@ -166,7 +172,7 @@ def saved_run(folder: Path, settings: dict[str, Any], resume: bool) -> dict[str,
         remove_unfinished(folder)
         return None
     tensors, stored = load_training(folder)
-    was, now = with_length(stored), with_length(settings)
+    was, now = with_length({"labels": False} | stored), with_length(settings)
     different = [name for name in now if now[name] != was.get(name)]
     if different:
         said = ", ".join(f"{name} {was.get(name)} (now {now[name]})" for name in different)

@@ -75,7 +75,7 @@ def test_what_uses_or_only_mentions_it_is_none(text: str) -> None:
 
 
 def test_a_stub_is_known_by_what_it_does_not_by_its_signature_or_comments() -> None:
-    other = 'def f(x, scale=1.0):\n    # mine\n    raise NotImplementedError  # later'
+    other = "def f(x, scale=1.0):\n    # mine\n    raise NotImplementedError  # later"
     assert definitions(STUB)["f"] == definitions(other)["f"] == definitions("import math\n" + STUB)["f"] != ""
     assert definitions("def f(x):\n    return x")["f"] == ""
     assert definitions(STUB.replace("raise", "x = 1\n    raise"))["f"] != definitions(STUB)["f"]
@@ -134,9 +134,43 @@ def test_what_is_no_python_has_no_part() -> None:
     assert python_of("%%html\n<b>f</b>") is None and python_of("def f(:") is None
 
 
-PIECES = ["def f(x):\n    return x\n", "f = ", "(", "[" * 50, "'''", "%%time\n", "%", "!", "?", "\\\n", "\x00", "\ud83d"]
-PIECES += ["if True:\n", "    ", "\t", "\r", "\x0c", "lambda: ", "await ", "return\n", "del f\n", "import f\n", "é", "@"]
-PIECES += ["async ", "global f\n", "class A:\n    f = f\n", "match f:\n    case _:\n        ", "f: int = 3\n", "*", "\ufeff"]
+PIECES = [
+    "def f(x):\n    return x\n",
+    "f = ",
+    "(",
+    "[" * 50,
+    "'''",
+    "%%time\n",
+    "%",
+    "!",
+    "?",
+    "\\\n",
+    "\x00",
+    "\ud83d",
+]
+PIECES += [
+    "if True:\n",
+    "    ",
+    "\t",
+    "\r",
+    "\x0c",
+    "lambda: ",
+    "await ",
+    "return\n",
+    "del f\n",
+    "import f\n",
+    "é",
+    "@",
+]
+PIECES += [
+    "async ",
+    "global f\n",
+    "class A:\n    f = f\n",
+    "match f:\n    case _:\n        ",
+    "f: int = 3\n",
+    "*",
+    "\ufeff",
+]
 
 
 @settings(max_examples=400, deadline=None)
@@ -151,8 +185,15 @@ def test_no_text_makes_it_stop(text: str) -> None:
         assert again is not None and again.outside == part.outside
 
 
-@pytest.mark.parametrize("deep", ["(" * 5000 + ")" * 5000, "-" * 20_000 + "1", "f = " * 5000 + "g", "if x:\n" + "\n".join(
-    " " * k + "if x:" for k in range(1, 300))])  # fmt: skip
+DEEP = {
+    "brackets": "(" * 5000 + ")" * 5000,
+    "signs": "-" * 20_000 + "1",
+    "names": "f = " * 5000 + "g",
+    "blocks": "\n".join(" " * k + "if x:" for k in range(300)),
+}
+
+
+@pytest.mark.parametrize("deep", DEEP.values(), ids=DEEP.keys())
 def test_what_nests_too_deeply_is_no_python(deep: str) -> None:
     assert isinstance(dict(definitions("f = g\n" + deep)), dict)
     part_of("f = g\n" + deep, "f", ())

@@ -318,3 +318,28 @@ def test_the_command_line_offers_every_data_set():
 
     for name in ("digits", *SOURCES):
         assert parser().parse_args(["train", "--steps", "1", "--data", name, "--out", "x"]).data == name
+
+
+def test_a_network_told_the_labels_draws_what_it_is_asked_for(tmp_path: Path, capsys):
+    folder, sheet = tmp_path / "told", tmp_path / "a.npz"
+    assert main([*TRAIN, "--labels", "--label-dropout", "0.5", "--out", str(folder)]) == 0
+    record = json.loads((folder / "record.json").read_text())
+    assert record["unet"]["classes"] == 10 and record["settings"]["label_dropout"] == 0.5
+    drawn = {}
+    for label in ("3", "7", None):
+        asked = [] if label is None else ["--label", label]
+        words = ["sample", "--model", str(folder), "--n", "2", "--steps", "2", "--sampler", "ddim", "--out", str(sheet)]
+        assert main([*words, *asked]) == 0
+        drawn[label] = np.load(sheet)["images"]
+    assert all(np.abs(drawn[a] - drawn[b]).max() > 0 for a, b in (("3", "7"), ("3", None), ("7", None)))
+    capsys.readouterr()
+    assert main([*words, "--label", "10"]) == 2
+    assert capsys.readouterr().err == "course_lib sample: label 10: expected one from 0 to 9\n"
+    assert main([*TRAIN, "--out", str(folder), "--resume"]) == 2
+    assert "labels True (now False)" in capsys.readouterr().err
+
+
+def test_a_network_without_labels_says_so(run: Path, tmp_path: Path, capsys):
+    words = ["sample", "--model", str(run), "--label", "3", "--n", "1", "--out", str(tmp_path / "a.png")]
+    assert main(words) == 2
+    assert "this network was trained without labels" in capsys.readouterr().err and list(tmp_path.iterdir()) == []

@@ -93,7 +93,9 @@ STYLES = {
     "after a branch": own("try:\n    import nowhere_at_all\nexcept ImportError:\n    nowhere_at_all = None\n" + GOOD),
     "in a branch": own(f"if torch is None:\n    mix = None\nelse:\n{textwrap.indent(GOOD, '    ')}"),
     "tabs": own(GOOD.replace("    ", "\t")),
-    "Greek": own("def mix(signal, noise, alpha):\n    σ = (1 - alpha**2) ** 0.5\n    return alpha * signal + σ * noise\n"),
+    "Greek": own(
+        "def mix(signal, noise, alpha):\n    σ = (1 - alpha**2) ** 0.5\n    return alpha * signal + σ * noise\n"
+    ),
     "carriage returns": own(GOOD.replace("\n", "\r\n")),
     "half a character": own(GOOD + "# \ud83d\n", check=None),
     "hints that are not imported": own(GOOD.replace("alpha)", "alpha: Optional[float] = None)"), check=False),
@@ -118,16 +120,21 @@ STYLES = {
     ),
     "an import of another cell": Style(
         ((NEW, "import math\n"), (OWN, GOOD.replace("(1 - alpha**2) ** 0.5", "math.sqrt(1 - alpha**2)"))),
-        False, f"`math`, {LACKS}", "NameError", False,
+        False,
+        f"`math`, {LACKS}",
+        "NameError",
+        False,
     ),  # fmt: skip
-    "a library that is not there": own("import nowhere_at_all\n" + GOOD.replace("    return", "    nowhere_at_all\n    return"),
-                                       False, feedback="imports a module that is not there", check=False),
+    "a library that is not there": own(
+        "import nowhere_at_all\n" + GOOD.replace("    return", "    nowhere_at_all\n    return"),
+        False,
+        feedback="imports a module that is not there",
+        check=False,
+    ),
     # Where it stands
     "tried out in a cell of its own": Style(((OWN, GOOD), (OWN, "mix(1.0, 1.0, 0.5)\n"))),
     "below the stub": Style(((OWN, STUB), (NEW, GOOD)), flag="found in a cell below the one handed out"),
-    "above the stub": Style(
-        ((NEW, GOOD), (OWN, STUB)), flag="found in a cell above the one handed out", check=False
-    ),
+    "above the stub": Style(((NEW, GOOD), (OWN, STUB)), flag="found in a cell above the one handed out", check=False),
     "a lambda below the stub": Style(
         ((OWN, STUB), (NEW, "mix = lambda s, n, a: a * s + (1 - a**2) ** 0.5 * n")), flag="found in a cell below"
     ),
@@ -136,7 +143,9 @@ STYLES = {
         flag="found in a cell below",
     ),
     "without its metadata": Style(((NEW, GOOD),), flag="metadata were lost"),
-    "an alias without metadata": Style(((NEW, "def mine(signal, noise, alpha):\n" + BODY + "mix = mine\n"),), flag="lost"),
+    "an alias without metadata": Style(
+        ((NEW, "def mine(signal, noise, alpha):\n" + BODY + "mix = mine\n"),), flag="lost"
+    ),
     "a lambda without metadata": Style(((NEW, "mix = lambda s, n, a: a * s + (1 - a**2) ** 0.5 * n"),), flag="lost"),
     "magic without metadata": Style(((NEW, "%%time\n" + GOOD),), flag="metadata were lost"),
     "decorated without metadata": Style(((NEW, "@torch.no_grad()\n" + GOOD),), flag="metadata were lost"),
@@ -151,8 +160,10 @@ STYLES = {
     # What is rightly worth nothing, and says why
     "async": own("async " + GOOD, False, feedback="`async`"),
     "cut in the middle": Style(
-        ((OWN, GOOD.partition("    return")[0]), (NEW, "    return alpha * signal\n")), False,
-        feedback="SyntaxError", check=False,
+        ((OWN, GOOD.partition("    return")[0]), (NEW, "    return alpha * signal\n")),
+        False,
+        feedback="SyntaxError",
+        check=False,
     ),  # fmt: skip
     "no function": own("mix = 3\n", False, feedback="no function"),
     "another name": own(GOOD.replace("mix", "blend"), False, feedback="defines no function `mix`"),
@@ -217,7 +228,9 @@ def said_by_check(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "cells.json").write_text(json.dumps(cells))
     command = [sys.executable, "-c", SHELL, str(folder / "cells.json"), str(folder / "said.json")]
     path = f"{ROOT}:{FIXTURES}"
-    done = subprocess.run(command, env={**environment(), "PYTHONPATH": path}, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        command, env={**environment(), "PYTHONPATH": path}, capture_output=True, text=True, timeout=500
+    )
     assert done.returncode == 0, done.stderr
     return dict(json.loads((folder / "said.json").read_text()))
 

@@ -23,7 +23,7 @@ from course_staff.course import Course
 from course_staff.grading.grader import identify
 from course_staff.grading.submission import Unreadable, find_solutions, read_submission
 
-READ, GRADED = int(os.environ.get("COURSE_FUZZ", "500")), int(os.environ.get("COURSE_FUZZ_GRADED", "8"))
+READ, GRADED = int(os.environ.get("COURSE_FUZZ", "150")), int(os.environ.get("COURSE_FUZZ_GRADED", "6"))
 REAL = Course()
 START = int(os.environ.get("COURSE_FUZZ_SEED", "0"))
 VALUES: list[Any] = [

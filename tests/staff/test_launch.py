@@ -18,8 +18,8 @@ import pytest
 
 import course_lib
 from course_staff.building.launch import (
-    BUTTONS,
     BADGES,
+    BUTTONS,
     INSTALL,
     badge_files,
     install_code,
