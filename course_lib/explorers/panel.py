@@ -63,9 +63,10 @@ class Explorer(widgets.VBox):
             self._due.cancel()
         self._due = None
         self.drawings += 1
-        for name, content in self._draw(self.values).items():
+        drawn = self._draw(self.values)
+        self._hide()  # first: whoever sees the new pictures finds the controls that belong to them
+        for name, content in drawn.items():
             self.views[name].value = content
-        self._hide()
 
     def _on_move(self, _change: Any) -> None:
         if self._due is not None:
